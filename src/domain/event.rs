@@ -1,0 +1,80 @@
+//! The audit trail's words: who did what to whom.
+
+use super::id::{AccountId, RealmId, SessionId, UserId};
+
+/// What happened. The word is stored and public.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    InstallationSetUp,
+    UserSignedUp,
+    EmailVerified,
+    UserLoggedIn,
+    LoginFailed,
+    UserLoggedOut,
+    SessionRevoked,
+    RefreshReused,
+    PasswordResetRequested,
+    PasswordReset,
+    PasswordChanged,
+    ProfileChanged,
+    UserLocked,
+    UserUnlocked,
+    UserCreated,
+    RealmCreated,
+    RealmChanged,
+    AccountCreated,
+    AccountPlanChanged,
+}
+
+impl Action {
+    /// `noun.verb`, the form that audit tools expect.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InstallationSetUp => "installation.set_up",
+            Self::UserSignedUp => "user.signed_up",
+            Self::EmailVerified => "user.email_verified",
+            Self::UserLoggedIn => "user.logged_in",
+            Self::LoginFailed => "user.login_failed",
+            Self::UserLoggedOut => "user.logged_out",
+            Self::SessionRevoked => "session.revoked",
+            Self::RefreshReused => "session.refresh_reused",
+            Self::PasswordResetRequested => "password.reset_requested",
+            Self::PasswordReset => "password.reset",
+            Self::PasswordChanged => "password.changed",
+            Self::ProfileChanged => "user.profile_changed",
+            Self::UserLocked => "user.locked",
+            Self::UserUnlocked => "user.unlocked",
+            Self::UserCreated => "user.created",
+            Self::RealmCreated => "realm.created",
+            Self::RealmChanged => "realm.changed",
+            Self::AccountCreated => "account.created",
+            Self::AccountPlanChanged => "account.plan_changed",
+        }
+    }
+}
+
+/// Who acted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// Somebody without a credential.
+    Anonymous,
+    /// A signed-in person.
+    User(UserId, SessionId),
+    /// Whoever holds the command line.
+    Operator,
+}
+
+/// One line of the trail. Holds ids and addresses, never secrets.
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub realm_id: Option<RealmId>,
+    pub account_id: Option<AccountId>,
+    pub actor: Actor,
+    pub action: Action,
+    /// The user that it happened to.
+    pub subject: Option<UserId>,
+    /// Client address as text; empty on the command line.
+    pub ip: String,
+    pub request_id: String,
+}

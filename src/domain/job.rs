@@ -1,0 +1,49 @@
+//! Deferred work. A job row is written in the transaction that owes it, and holds ids only: secrets are minted when it runs.
+
+use super::id::{MailRequestId, OneTimeTokenId, RealmId, SessionId, UserId};
+
+/// What the worker has to do. Every job may run twice; doing it twice must mean the same as once.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Job {
+    /// Mail the verification link and code of a sign-up whose token row exists.
+    SendVerification { realm_id: RealmId, user_id: UserId, token_id: OneTimeTokenId },
+    /// Tell the owner of a verified address that somebody signed up with it.
+    SendAccountExists { realm_id: RealmId, user_id: UserId },
+    /// Look up who asked for a mail (forgotten password, fresh verification) and send what is due, if anything.
+    AnswerMailRequest { realm_id: RealmId, request_id: MailRequestId },
+    /// Tell a user that their password was changed.
+    SendPasswordChanged { realm_id: RealmId, user_id: UserId },
+    /// Tell a user that a spent refresh token came back and their session was ended.
+    SendRefreshReuse { realm_id: RealmId, user_id: UserId, session_id: SessionId },
+    /// Delete what is past its time: spent tokens, old sessions, answered requests.
+    Sweep,
+}
+
+impl Job {
+    /// The stored word, also the metric label.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::SendVerification { .. } => "send_verification",
+            Self::SendAccountExists { .. } => "send_account_exists",
+            Self::AnswerMailRequest { .. } => "answer_mail_request",
+            Self::SendPasswordChanged { .. } => "send_password_changed",
+            Self::SendRefreshReuse { .. } => "send_refresh_reuse",
+            Self::Sweep => "sweep",
+        }
+    }
+
+    /// The realm it belongs to; jobs of a dead realm are not run.
+    #[must_use]
+    pub fn realm_id(&self) -> Option<RealmId> {
+        match self {
+            Self::SendVerification { realm_id, .. }
+            | Self::SendAccountExists { realm_id, .. }
+            | Self::AnswerMailRequest { realm_id, .. }
+            | Self::SendPasswordChanged { realm_id, .. }
+            | Self::SendRefreshReuse { realm_id, .. } => Some(*realm_id),
+            Self::Sweep => None,
+        }
+    }
+}

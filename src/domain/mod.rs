@@ -1,0 +1,21 @@
+//! The words of the product and the rules that need no I/O.
+//!
+//! Everything here is a plain value: it may know the other files of this folder and small parsing crates, never the
+//! database, the network or HTTP. Statuses, SQL and templates live in the rings around it.
+
+pub mod account;
+pub mod clock;
+pub mod credential;
+pub mod email;
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod job;
+pub mod password;
+pub mod realm;
+pub mod session;
+pub mod text;
+pub mod token;
+pub mod user;
+
+pub use error::{Error, FieldError, Result};

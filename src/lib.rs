@@ -1,0 +1,2 @@
+//! Realmgate.
+pub mod domain;
