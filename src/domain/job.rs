@@ -16,8 +16,6 @@ pub enum Job {
     SendPasswordChanged { realm_id: RealmId, user_id: UserId },
     /// Tell a user that a spent refresh token came back and their session was ended.
     SendRefreshReuse { realm_id: RealmId, user_id: UserId, session_id: SessionId },
-    /// Delete what is past its time: spent tokens, old sessions, answered requests.
-    Sweep,
 }
 
 impl Job {
@@ -30,20 +28,18 @@ impl Job {
             Self::AnswerMailRequest { .. } => "answer_mail_request",
             Self::SendPasswordChanged { .. } => "send_password_changed",
             Self::SendRefreshReuse { .. } => "send_refresh_reuse",
-            Self::Sweep => "sweep",
         }
     }
 
     /// The realm it belongs to; jobs of a dead realm are not run.
     #[must_use]
-    pub fn realm_id(&self) -> Option<RealmId> {
+    pub fn realm_id(&self) -> RealmId {
         match self {
             Self::SendVerification { realm_id, .. }
             | Self::SendAccountExists { realm_id, .. }
             | Self::AnswerMailRequest { realm_id, .. }
             | Self::SendPasswordChanged { realm_id, .. }
-            | Self::SendRefreshReuse { realm_id, .. } => Some(*realm_id),
-            Self::Sweep => None,
+            | Self::SendRefreshReuse { realm_id, .. } => *realm_id,
         }
     }
 }

@@ -95,8 +95,8 @@ impl RealmSettings {
         bound("maxSessions", u64::from(self.max_sessions), 1, 50);
         let span = &self.lifetimes;
         bound("lifetimes.accessToken", u64::from(span.access_token), 60, 3_600);
-        bound("lifetimes.sessionIdle", u64::from(span.session_idle), 300, 30 * 86_400);
-        bound("lifetimes.session", u64::from(span.session), 600, 90 * 86_400);
+        bound("lifetimes.sessionIdle", u64::from(span.session_idle), 3_600, 30 * 86_400);
+        bound("lifetimes.session", u64::from(span.session), 3_600, 90 * 86_400);
         bound("lifetimes.verifyEmail", u64::from(span.verify_email), 600, 7 * 86_400);
         bound("lifetimes.verifyCode", u64::from(span.verify_code), 60, 3_600);
         bound("lifetimes.resetPassword", u64::from(span.reset_password), 300, 86_400);

@@ -1,0 +1,98 @@
+//! What a running node has at hand: settings, database, clock, keys, pools and caches, built once and shared.
+//!
+//! Knows the rings below and no use case. `service::installation` fills in which account and realm are the root.
+
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::Notify;
+
+use crate::{
+    cache::Caches,
+    config::Settings,
+    crypto::{
+        keyring::Keyring,
+        password_pool::{HashParams, PasswordPool},
+    },
+    domain::{
+        Error, Result,
+        clock::{Clock, Entropy},
+        id::{AccountId, RealmId},
+    },
+    mail::{message::Renderer, transport::Transport},
+    store::Db,
+};
+
+/// The account and the realm that the installation itself belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Root {
+    pub account: AccountId,
+    pub realm: RealmId,
+}
+
+/// Everything a use case may need besides its arguments.
+pub struct App {
+    pub settings: Settings,
+    pub db: Db,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    pub keyring: Arc<Keyring>,
+    pub passwords: PasswordPool,
+    pub mail: Transport,
+    pub renderer: Renderer,
+    pub caches: Caches,
+    /// Rung after a commit that left jobs, so that the worker of this node need not wait for its next look.
+    pub jobs_due: Notify,
+    pub(crate) root: OnceLock<Root>,
+}
+
+impl App {
+    /// Puts a node together on a migrated database.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] for an SMTP address that can't work.
+    pub fn new(settings: Settings, db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, keyring: Arc<Keyring>) -> Result<Self> {
+        let params = HashParams { memory_kib: settings.hash_memory_kib, iterations: settings.hash_iterations, parallelism: 1 };
+        let permits = match settings.hash_permits {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            permits => permits,
+        };
+        let passwords = PasswordPool::new(params, permits, settings.hash_queue, Arc::clone(&keyring));
+        let mail = match &settings.smtp_url {
+            Some(url) => Transport::smtp(url)?,
+            None => Transport::Mailbox,
+        };
+        Ok(Self {
+            settings,
+            db,
+            clock,
+            entropy,
+            keyring,
+            passwords,
+            mail,
+            renderer: Renderer::new()?,
+            caches: Caches::default(),
+            jobs_due: Notify::new(),
+            root: OnceLock::new(),
+        })
+    }
+
+    /// The root account and realm.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] before `service::installation::ensure` ran.
+    pub fn root(&self) -> Result<Root> {
+        self.root.get().copied().ok_or_else(|| Error::internal("the installation was not ensured yet"))
+    }
+
+    /// The issuer of a realm's tokens (OpenID Connect Discovery section 3): its address below the public URL.
+    #[must_use]
+    pub fn issuer(&self, realm_name: &str) -> String {
+        format!("{}/realms/{realm_name}", self.settings.public_url)
+    }
+
+    /// The audience of access tokens: the native API of this installation (RFC 9068 section 2.2).
+    #[must_use]
+    pub fn audience(&self) -> String {
+        format!("{}/api", self.settings.public_url)
+    }
+}

@@ -1,0 +1,235 @@
+//! Hints that spare the hot path its database reads. Nothing here is a promise: a restart may forget all of it.
+//!
+//! Coherence: a change made on this node invalidates at once, a change made elsewhere arrives by the revocation feed
+//! within a second. While the feed is silent for [`FEED_MAX_AGE`], nothing is answered from here. A filler notes the
+//! epoch before it reads and stores only if no invalidation came in between, so that a slow reader can't put back what was just thrown out.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use moka::sync::Cache;
+
+use crate::{
+    crypto::signing::{SigningKey, VerifyingKey},
+    domain::{
+        id::{RealmId, SessionId, UserId},
+        realm::Realm,
+        session::EndReason,
+        user::Profile,
+    },
+};
+
+/// How old the last look at the revocation feed may be before caches stop answering.
+pub const FEED_MAX_AGE: Duration = Duration::from_secs(5);
+
+/// An access token that was verified in full once.
+#[derive(Debug)]
+pub struct VerifiedToken {
+    pub realm_id: RealmId,
+    pub user_id: UserId,
+    pub session_id: SessionId,
+    /// `exp`, seconds since the epoch.
+    pub expires_at: i64,
+    /// `auth_time`, seconds since the epoch.
+    pub auth_time: i64,
+    pub amr: Vec<String>,
+    pub scope: String,
+    /// When the use of its session was last noted, seconds since the epoch.
+    pub noted_at: AtomicI64,
+}
+
+/// A realm's keys, opened.
+#[derive(Debug)]
+pub struct KeySet {
+    /// Signs new tokens.
+    pub current: SigningKey,
+    /// All that may still verify, by `kid`.
+    pub verifying: HashMap<String, VerifyingKey>,
+    /// The public half of all of them (RFC 7517 section 5).
+    pub jwks: serde_json::Value,
+}
+
+/// The node's memory.
+#[derive(Debug)]
+pub struct Caches {
+    hosts: Cache<String, Option<RealmId>>,
+    realms: Cache<RealmId, Arc<Realm>>,
+    keys: Cache<RealmId, Arc<KeySet>>,
+    tokens: Cache<[u8; 32], Arc<VerifiedToken>>,
+    ended: Cache<SessionId, EndReason>,
+    profiles: Cache<(RealmId, UserId), Arc<Profile>>,
+    epoch: AtomicU64,
+    uses: Mutex<HashMap<SessionId, (RealmId, DateTime<Utc>)>>,
+    started: Instant,
+    /// Milliseconds after `started` of the last good look at the feed.
+    fed_at: AtomicU64,
+}
+
+impl Default for Caches {
+    fn default() -> Self {
+        // An ended session is remembered until the last access token that it could have issued has expired.
+        let ended_for = Duration::from_secs(70 * 60);
+        Self {
+            hosts: Cache::new(20_000),
+            realms: Cache::new(10_000),
+            keys: Cache::new(10_000),
+            tokens: Cache::builder().max_capacity(50_000).time_to_live(Duration::from_secs(3_660)).build(),
+            ended: Cache::builder().time_to_live(ended_for).build(),
+            profiles: Cache::builder().max_capacity(20_000).time_to_idle(Duration::from_secs(3_600)).build(),
+            epoch: AtomicU64::new(0),
+            uses: Mutex::default(),
+            started: Instant::now(),
+            fed_at: AtomicU64::new(0),
+        }
+    }
+}
+
+/// The state of the caches before a read that is to fill them.
+#[derive(Clone, Copy, Debug)]
+pub struct Epoch(u64);
+
+impl Caches {
+    /// Whether the revocation feed was read lately enough for the caches to answer.
+    #[must_use]
+    pub fn fresh(&self) -> bool {
+        let age = self.started.elapsed().saturating_sub(Duration::from_millis(self.fed_at.load(Ordering::Relaxed)));
+        age <= FEED_MAX_AGE
+    }
+
+    /// Notes that the feed was read now.
+    pub fn fed(&self) {
+        let at = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.fed_at.store(at, Ordering::Relaxed);
+    }
+
+    /// To be taken before a read that fills a cache.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::Acquire))
+    }
+
+    fn unchanged(&self, since: Epoch) -> bool {
+        self.epoch.load(Ordering::Acquire) == since.0
+    }
+
+    fn turn(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The realm behind a host or name: `None` if not known here, `Some(None)` if known to be no realm.
+    #[must_use]
+    pub fn host(&self, host: &str) -> Option<Option<RealmId>> {
+        if self.fresh() { self.hosts.get(host) } else { None }
+    }
+
+    /// Remembers what a host means.
+    pub fn put_host(&self, since: Epoch, host: &str, realm: Option<RealmId>) {
+        if self.unchanged(since) {
+            self.hosts.insert(host.to_owned(), realm);
+        }
+    }
+
+    /// A realm.
+    #[must_use]
+    pub fn realm(&self, id: RealmId) -> Option<Arc<Realm>> {
+        if self.fresh() { self.realms.get(&id) } else { None }
+    }
+
+    /// Remembers a realm.
+    pub fn put_realm(&self, since: Epoch, realm: &Arc<Realm>) {
+        if self.unchanged(since) {
+            self.realms.insert(realm.id, Arc::clone(realm));
+        }
+    }
+
+    /// A realm's opened keys.
+    #[must_use]
+    pub fn keys(&self, id: RealmId) -> Option<Arc<KeySet>> {
+        if self.fresh() { self.keys.get(&id) } else { None }
+    }
+
+    /// Remembers a realm's keys.
+    pub fn put_keys(&self, since: Epoch, id: RealmId, keys: &Arc<KeySet>) {
+        if self.unchanged(since) {
+            self.keys.insert(id, Arc::clone(keys));
+        }
+    }
+
+    /// A verified token by the SHA-256 of its text, if its session is not known to be over.
+    ///
+    /// # Errors
+    /// The reason, if the session is over.
+    pub fn token(&self, hash: &[u8; 32]) -> Result<Option<Arc<VerifiedToken>>, EndReason> {
+        if !self.fresh() {
+            return Ok(None);
+        }
+        let Some(token) = self.tokens.get(hash) else { return Ok(None) };
+        match self.ended.get(&token.session_id) {
+            Some(reason) => Err(reason),
+            None => Ok(Some(token)),
+        }
+    }
+
+    /// Remembers a verified token. Needs no epoch: whether its session is over is asked at each use.
+    pub fn put_token(&self, hash: [u8; 32], token: &Arc<VerifiedToken>) {
+        self.tokens.insert(hash, Arc::clone(token));
+    }
+
+    /// Why a session is over, if this node knows that it is.
+    #[must_use]
+    pub fn session_end(&self, id: SessionId) -> Option<EndReason> {
+        self.ended.get(&id)
+    }
+
+    /// Notes that a session is over.
+    pub fn end_session(&self, id: SessionId, reason: EndReason) {
+        self.ended.insert(id, reason);
+    }
+
+    /// A user with their places.
+    #[must_use]
+    pub fn profile(&self, realm: RealmId, user: UserId) -> Option<Arc<Profile>> {
+        if self.fresh() { self.profiles.get(&(realm, user)) } else { None }
+    }
+
+    /// Remembers a user.
+    pub fn put_profile(&self, since: Epoch, profile: &Arc<Profile>) {
+        if self.unchanged(since) {
+            self.profiles.insert((profile.user.realm_id, profile.user.id), Arc::clone(profile));
+        }
+    }
+
+    /// Forgets a user, because something about them changed.
+    pub fn forget_user(&self, realm: RealmId, user: UserId) {
+        self.turn();
+        self.profiles.invalidate(&(realm, user));
+    }
+
+    /// Forgets a realm, its hosts and its keys, because something about it changed.
+    pub fn forget_realm(&self, realm: RealmId) {
+        self.turn();
+        self.realms.invalidate(&realm);
+        self.keys.invalidate(&realm);
+        // Which hosts lead to it is not worth an index: realms change rarely and hosts refill with one read each.
+        self.hosts.invalidate_all();
+    }
+
+    /// Notes that a session was used; [`Caches::take_uses`] hands the stamps on for writing.
+    pub fn note_use(&self, realm: RealmId, session: SessionId, at: DateTime<Utc>) {
+        self.uses.lock().unwrap_or_else(PoisonError::into_inner).insert(session, (realm, at));
+    }
+
+    /// Takes all stamps that are not written yet.
+    #[must_use]
+    pub fn take_uses(&self) -> Vec<(RealmId, SessionId, DateTime<Utc>)> {
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        uses.drain().map(|(session, (realm, at))| (realm, session, at)).collect()
+    }
+}

@@ -1,0 +1,7 @@
+//! Hashes, seals and signatures. Knows the domain's words, no database and no HTTP; aws-lc-rs does the arithmetic.
+
+pub mod entropy;
+pub mod hash;
+pub mod keyring;
+pub mod password_pool;
+pub mod signing;

@@ -1,0 +1,244 @@
+//! Password hashes: Argon2id with a pepper, a few at a time.
+//!
+//! As many run at once as there are permits (cores), some more wait, the rest are told to come back: hashing is the one
+//! dear thing that strangers can ask for. The memory blocks are kept and used again, which saves the operating system
+//! from mapping 19 MiB for each hash. Passwords are hashed as the bytes that came, untouched (OWASP ASVS 5.0 6.2.8).
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Semaphore;
+
+use super::{hash::ct_eq, keyring::Keyring};
+use crate::domain::{Error, Result, clock::Entropy};
+
+/// Longest password that is hashed; the domain refuses longer ones where they are set.
+const MAX_BYTES: usize = 1_024;
+const SALT: usize = 16;
+const TAG: usize = 32;
+
+/// Costs of a hash (RFC 9106).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashParams {
+    pub memory_kib: u32,
+    pub iterations: u32,
+    pub parallelism: u32,
+}
+
+impl HashParams {
+    fn argon2(self) -> Result<Argon2<'static>> {
+        let params = Params::new(self.memory_kib, self.iterations, self.parallelism, Some(TAG));
+        let params = params.map_err(|_| Error::Setup("the password hash settings are not valid Argon2 parameters".to_owned()))?;
+        Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+    }
+
+    /// Bounds for what stands in a row, so that a foreign hash can't ask for a gigabyte.
+    fn bounded(self) -> bool {
+        self.memory_kib <= 65_536 && (1..=10).contains(&self.iterations) && (1..=4).contains(&self.parallelism)
+    }
+}
+
+/// What a comparison found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The password is the stored one.
+    pub matches: bool,
+    /// The stored hash has other costs or another pepper than new ones.
+    pub needs_rehash: bool,
+}
+
+/// The pool.
+#[derive(Debug)]
+pub struct PasswordPool {
+    params: HashParams,
+    keyring: Arc<Keyring>,
+    permits: Arc<Semaphore>,
+    /// How many may wait for a permit.
+    queue: usize,
+    waiting: AtomicUsize,
+    blocks: Arc<Mutex<Vec<Vec<Block>>>>,
+}
+
+/// A stored hash, taken apart: `$argon2id$v=19$m=…,t=…,p=…,keyid=…$salt$tag`.
+struct Stored {
+    params: HashParams,
+    key_id: String,
+    salt: Vec<u8>,
+    tag: Vec<u8>,
+}
+
+impl PasswordPool {
+    /// A pool that runs `permits` hashes at once and lets `queue` more wait.
+    #[must_use]
+    pub fn new(params: HashParams, permits: usize, queue: usize, keyring: Arc<Keyring>) -> Self {
+        Self { params, keyring, permits: Arc::new(Semaphore::new(permits)), queue, waiting: AtomicUsize::new(0), blocks: Arc::default() }
+    }
+
+    /// The hash of a new password, in PHC form, its tag peppered with the current master key.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if too many wait.
+    pub async fn hash(&self, password: &SecretString, entropy: &dyn Entropy) -> Result<String> {
+        let mut salt = [0; SALT];
+        entropy.fill(&mut salt);
+        let raw = self.run(self.params, password, salt.to_vec()).await?;
+        let key_id = self.keyring.current_id();
+        let tag = self.keyring.mac("pepper", &raw);
+        let HashParams { memory_kib, iterations, parallelism } = self.params;
+        let (salt, tag, key_id) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(tag), STANDARD_NO_PAD.encode(key_id));
+        Ok(format!("$argon2id$v=19$m={memory_kib},t={iterations},p={parallelism},keyid={key_id}${salt}${tag}"))
+    }
+
+    /// Compares a password with a stored hash. Without one (no such user, no password) the same work is done for
+    /// nothing, so that a stranger can't tell by the time.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if too many wait.
+    pub async fn verify(&self, password: &SecretString, stored: Option<&str>) -> Result<Verdict> {
+        let stored = stored.and_then(Stored::parse);
+        let (params, salt) = match &stored {
+            Some(stored) => (stored.params, stored.salt.clone()),
+            None => (self.params, vec![0; SALT]),
+        };
+        let raw = self.run(params, password, salt).await?;
+        let key_id = stored.as_ref().map_or(self.keyring.current_id(), |stored| &stored.key_id);
+        let peppered = self.keyring.mac_with(key_id, "pepper", &raw);
+        let right = match (&stored, peppered) {
+            (Some(stored), Some(tag)) => ct_eq(&tag, &stored.tag),
+            _ => false,
+        };
+        let current = stored.is_some_and(|stored| stored.params == self.params && stored.key_id == self.keyring.current_id());
+        Ok(Verdict { matches: right && password.expose_secret().len() <= MAX_BYTES, needs_rehash: !current })
+    }
+
+    async fn run(&self, params: HashParams, password: &SecretString, salt: Vec<u8>) -> Result<[u8; TAG]> {
+        let permit = self.permit().await?;
+        // An overlong password costs what every other costs, not more; it never matches.
+        let text = password.expose_secret();
+        let password: SecretString = if text.len() > MAX_BYTES { SecretString::from("") } else { text.into() };
+        let blocks = Arc::clone(&self.blocks);
+        let work = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let argon2 = params.argon2()?;
+            let wanted = argon2.params().block_count();
+            let mut memory = blocks.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+            memory.resize(wanted, Block::new());
+            let mut out = [0; TAG];
+            let hashed = argon2.hash_password_into_with_memory(password.expose_secret().as_bytes(), &salt, &mut out, &mut memory);
+            blocks.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+            hashed.map(|()| out).map_err(|cause| Error::internal(cause.to_string()))
+        });
+        work.await.map_err(Error::internal)?
+    }
+
+    async fn permit(&self) -> Result<tokio::sync::OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let place = Place::take(&self.waiting, self.queue)?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(Error::internal);
+        drop(place);
+        permit
+    }
+
+    /// Gives kept memory back, except while hashes run. Called when the node is idle.
+    pub fn trim(&self) {
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// A place in the queue; given back when dropped, also when the client went away while waiting.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn take(waiting: &'a AtomicUsize, limit: usize) -> Result<Self> {
+        let taken = waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| (count < limit).then_some(count + 1));
+        taken.map(|_| Self(waiting)).map_err(|_| Error::Busy { retry_after: 1 })
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Stored {
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.strip_prefix("$argon2id$v=19$")?.split('$');
+        let (costs, salt, tag) = (parts.next()?, parts.next()?, parts.next()?);
+        let mut params = HashParams { memory_kib: 0, iterations: 0, parallelism: 0 };
+        let mut key_id = String::new();
+        for pair in costs.split(',') {
+            match pair.split_once('=')? {
+                ("m", value) => params.memory_kib = value.parse().ok()?,
+                ("t", value) => params.iterations = value.parse().ok()?,
+                ("p", value) => params.parallelism = value.parse().ok()?,
+                ("keyid", value) => key_id = String::from_utf8(STANDARD_NO_PAD.decode(value).ok()?).ok()?,
+                _ => return None,
+            }
+        }
+        let (salt, tag) = (STANDARD_NO_PAD.decode(salt).ok()?, STANDARD_NO_PAD.decode(tag).ok()?);
+        (params.bounded() && parts.next().is_none()).then_some(Self { params, key_id, salt, tag })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::entropy::SeededEntropy;
+
+    const CHEAP: HashParams = HashParams { memory_kib: 64, iterations: 1, parallelism: 1 };
+
+    fn pool(params: HashParams, keys: &str) -> PasswordPool {
+        PasswordPool::new(params, 2, 1, Arc::new(Keyring::parse(keys).unwrap()))
+    }
+
+    const K1: &str = "k1:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+    const K2: &str = "k2:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
+
+    #[tokio::test]
+    async fn a_hash_matches_its_password_alone_and_asks_to_be_renewed() {
+        let pool_1 = pool(CHEAP, K1);
+        let hash = pool_1.hash(&"correct horse".into(), &SeededEntropy::new(1)).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=64,t=1,p=1,keyid="));
+        assert_eq!(pool_1.verify(&"correct horse".into(), Some(&hash)).await.unwrap(), Verdict { matches: true, needs_rehash: false });
+        for wrong in ["correct hors", "Correct horse", "correct horse ", ""] {
+            assert!(!pool_1.verify(&wrong.into(), Some(&hash)).await.unwrap().matches, "{wrong}");
+        }
+        assert!(!pool_1.verify(&"correct horse".into(), None).await.unwrap().matches);
+        let dearer = pool(HashParams { iterations: 2, ..CHEAP }, K1);
+        assert_eq!(dearer.verify(&"correct horse".into(), Some(&hash)).await.unwrap(), Verdict { matches: true, needs_rehash: true });
+        let rotated = pool(CHEAP, &format!("{K2}\n{K1}"));
+        assert_eq!(rotated.verify(&"correct horse".into(), Some(&hash)).await.unwrap(), Verdict { matches: true, needs_rehash: true });
+        assert!(!pool(CHEAP, K2).verify(&"correct horse".into(), Some(&hash)).await.unwrap().matches, "without its pepper");
+    }
+
+    #[tokio::test]
+    async fn overlong_passwords_never_match() {
+        let pool = pool(CHEAP, K1);
+        let empty = pool.hash(&"".into(), &SeededEntropy::new(1)).await.unwrap();
+        assert!(!pool.verify(&"x".repeat(1_025).into(), Some(&empty)).await.unwrap().matches);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_is_told_to_come_back() {
+        let pool = Arc::new(pool(HashParams { memory_kib: 32_768, ..CHEAP }, K1));
+        let tasks = (0..8).map(|_| {
+            let pool = Arc::clone(&pool);
+            tokio::spawn(async move { pool.verify(&"x".into(), None).await })
+        });
+        let tasks: Vec<_> = tasks.collect();
+        let mut busy = 0;
+        for task in tasks {
+            busy += usize::from(matches!(task.await.unwrap(), Err(Error::Busy { .. })));
+        }
+        assert!(busy > 0, "two run, one waits, the others are refused");
+        pool.verify(&"x".into(), None).await.unwrap();
+    }
+}

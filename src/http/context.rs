@@ -1,0 +1,124 @@
+//! From a request to a [`Ctx`]: which realm, who calls, from where.
+//!
+//! Two extractors say at the operation's signature who may call it: [`Public`] and [`Session`]. Without one of them a
+//! handler has no context and can reach no use case, so that an operation without an access rule does not compile.
+
+use std::sync::Arc;
+
+use poem::{FromRequest, Request, RequestBody, http::header};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions, registry::{MetaSecurityScheme, Registry}};
+
+use super::{client, failure::Failure, request_id::RequestId};
+use crate::{
+    app::App,
+    domain::{Error, Result},
+    service::{Client, Ctx, Principal, authentication, realms},
+};
+
+/// Name of the one security scheme of the native dialect.
+pub(super) const BEARER: &str = "bearer";
+
+/// The header that names a realm.
+const REALM_HEADER: &str = "x-realm";
+
+/// Anybody may call: the realm is the named one, the host's, else the root realm. A credential is not looked at.
+pub(super) struct Public(pub(super) Ctx);
+
+/// A signed-in person: an access token in `Authorization: Bearer` (RFC 6750 section 2.1). Its realm is the realm.
+pub(super) struct Session(pub(super) Ctx);
+
+/// What every context starts from.
+struct Origin<'a> {
+    app: &'a Arc<App>,
+    named: Option<&'a str>,
+    host: Option<String>,
+    client: Client,
+    request_id: String,
+}
+
+fn origin(req: &Request) -> Result<Origin<'_>> {
+    let app = req.data::<Arc<App>>().ok_or_else(|| Error::internal("the application is not attached to the request"))?;
+    let named = match req.headers().get(REALM_HEADER) {
+        None => None,
+        Some(value) => Some(value.to_str().map_err(|_| Error::RealmNotFound)?.trim()),
+    };
+    let client = client::resolve(req, &app.settings.trusted_proxies);
+    let request_id = req.data::<RequestId>().map(ToString::to_string).unwrap_or_default();
+    Ok(Origin { app, named, host: host(req), client, request_id })
+}
+
+/// The host that the client asked for, without its port, in lower case.
+fn host(req: &Request) -> Option<String> {
+    let text = req.headers().get(header::HOST).and_then(|value| value.to_str().ok()).or_else(|| req.uri().host())?;
+    let name = match text.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => text,
+    };
+    Some(name.to_ascii_lowercase())
+}
+
+async fn public(req: &Request) -> Result<Ctx> {
+    let origin = origin(req)?;
+    let realm = realms::resolve(origin.app, origin.named, origin.host.as_deref()).await?;
+    Ok(Ctx { realm, principal: Principal::Anonymous, client: origin.client, request_id: origin.request_id })
+}
+
+async fn session(req: &Request) -> Result<Ctx> {
+    let origin = origin(req)?;
+    let token = bearer_token(req)?;
+    let mentioned = realms::mentioned(origin.app, origin.named, origin.host.as_deref()).await?;
+    let (realm, user) = authentication::bearer(origin.app, token, mentioned).await?;
+    Ok(Ctx { realm, principal: Principal::User(user), client: origin.client, request_id: origin.request_id })
+}
+
+/// The one bearer token of a request. Two `Authorization` headers are refused: proxies disagree on which one counts.
+fn bearer_token(req: &Request) -> Result<&str> {
+    let mut values = req.headers().get_all(header::AUTHORIZATION).iter();
+    let value = values.next().ok_or(Error::MissingCredential)?;
+    if values.next().is_some() {
+        return Err(Error::InvalidAccessToken);
+    }
+    let text = value.to_str().map_err(|_| Error::InvalidAccessToken)?;
+    let (scheme, token) = text.split_once(' ').ok_or(Error::MissingCredential)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Error::MissingCredential);
+    }
+    Ok(token.trim())
+}
+
+impl<'a> FromRequest<'a> for Public {
+    async fn from_request(req: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        public(req).await.map(Self).map_err(|error| Failure::from(error).into())
+    }
+}
+
+impl<'a> ApiExtractor<'a> for Session {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        registry.create_security_scheme(
+            BEARER,
+            MetaSecurityScheme {
+                ty: "http",
+                description: Some("The access token of a sign-in: `Authorization: Bearer <token>`."),
+                name: None,
+                key_in: None,
+                scheme: Some("bearer"),
+                bearer_format: Some("JWT"),
+                flows: None,
+                openid_connect_url: None,
+            },
+        );
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![BEARER]
+    }
+
+    async fn from_request(req: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<Self::ParamType>) -> poem::Result<Self> {
+        session(req).await.map(Self).map_err(|error| Failure::from(error).into())
+    }
+}

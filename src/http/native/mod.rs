@@ -1,0 +1,29 @@
+//! The native dialect: JSON in camelCase below `/api/v1`, problems as RFC 9457.
+//!
+//! Each file is one resource. A handler has three steps: decode, one service call, encode.
+
+mod auth;
+mod me;
+mod wire;
+
+use poem_openapi::{OpenApiService, Tags};
+
+/// Where the dialect is mounted.
+pub(crate) const BASE: &str = "/api/v1";
+
+/// Groups of operations in the documentation.
+#[derive(Tags)]
+enum Group {
+    /// Sign up, prove the address, sign in, stay in, get back in.
+    Authentication,
+    /// The signed-in person: profile, password, sessions.
+    Me,
+}
+
+/// The dialect as a poem service with its OpenAPI document.
+pub(crate) fn api() -> OpenApiService<(auth::AuthApi, me::MeApi), ()> {
+    OpenApiService::new((auth::AuthApi, me::MeApi), "Realmgate", env!("CARGO_PKG_VERSION"))
+        .summary("Identity for multi-tenant SaaS")
+        .description(include_str!("intro.md"))
+        .url_prefix(BASE)
+}

@@ -1,0 +1,21 @@
+//! Whether this node can serve.
+
+use crate::{app::App, domain::Result, store};
+
+/// What an operator wants to know at a glance.
+#[derive(Clone, Copy, Debug)]
+pub struct Health {
+    /// Jobs waiting for their turn or a repetition.
+    pub jobs_pending: u64,
+    /// Jobs that were given up and want a look.
+    pub jobs_dead: u64,
+}
+
+/// Asks the database.
+///
+/// # Errors
+/// [`crate::domain::Error::Unavailable`] if it does not answer in time.
+pub async fn check(app: &App) -> Result<Health> {
+    let counts = store::jobs::counts(&app.db.read).await?;
+    Ok(Health { jobs_pending: counts.pending, jobs_dead: counts.dead })
+}

@@ -1,0 +1,74 @@
+//! Signing in with a password.
+
+use secrecy::SecretString;
+
+use super::{
+    Ctx,
+    sessions::{self, TokenPair},
+};
+use crate::{
+    app::App,
+    domain::{
+        Error, Result,
+        email::Email,
+        event::Action,
+        id::EventId,
+        session::Session,
+        user::{User, UserStatus},
+    },
+    store::{self, write_tx},
+};
+
+/// A person who is in.
+#[derive(Debug)]
+pub struct LoggedIn {
+    pub user: User,
+    pub session: Session,
+    pub tokens: TokenPair,
+}
+
+/// Checks address and password and begins a session.
+///
+/// Unknown address, wrong password and a user without password run one hash each and end in the same fact; that a user
+/// is locked or unverified is told only to who knows the password.
+///
+/// # Errors
+/// [`Error::InvalidCredentials`], [`Error::EmailNotVerified`], [`Error::AccountLocked`], [`Error::Busy`].
+pub async fn with_password(app: &App, ctx: &Ctx, email: &str, password: &SecretString) -> Result<LoggedIn> {
+    // What is no address belongs to nobody: it costs a hash like every other unknown one.
+    let found = match Email::parse("email", email) {
+        Ok(email) => store::users::find_for_login(&app.db.read, ctx.realm.id, &email).await?,
+        Err(_) => None,
+    };
+    let stored = found.as_ref().and_then(|(_, hash)| hash.as_deref());
+    let verdict = app.passwords.verify(password, stored).await?;
+    let refused = match &found {
+        Some((user, _)) if verdict.matches => match (user.status, user.email_verified_at) {
+            (UserStatus::Locked, _) => Some(Error::AccountLocked),
+            (UserStatus::Active, None) => Some(Error::EmailNotVerified),
+            (UserStatus::Active, Some(_)) => None,
+        },
+        _ => Some(Error::InvalidCredentials),
+    };
+    if let Some(error) = refused {
+        let subject = found.as_ref().map(|(user, _)| user.id);
+        let now = app.clock.now();
+        store::audit::insert(&app.db.write, EventId::new(now, app.entropy.as_ref()), &ctx.event(Action::LoginFailed, subject), now).await?;
+        return Err(error);
+    }
+    let Some((user, Some(old_hash))) = found else { return Err(Error::InvalidCredentials) };
+    let rehashed = if verdict.needs_rehash { Some(app.passwords.hash(password, app.entropy.as_ref()).await?) } else { None };
+    let now = app.clock.now();
+    let begun = write_tx!(&app.db, |tx| {
+        let begun = sessions::begin(app, tx, ctx, &user, "pwd", now).await?;
+        if let Some(new_hash) = &rehashed {
+            // If the password changed meanwhile, the guard leaves the newer one alone.
+            store::credentials::replace_password_if(tx, ctx.realm.id, user.id, &old_hash, new_hash, now).await?;
+        }
+        store::audit::insert(tx, EventId::new(now, app.entropy.as_ref()), &ctx.event(Action::UserLoggedIn, Some(user.id)), now).await?;
+        Ok(begun)
+    })?;
+    sessions::tell(app, begun.ended);
+    let tokens = sessions::issue(app, &ctx.realm, &begun.session, &begun.refresh, now).await?;
+    Ok(LoggedIn { user, session: begun.session, tokens })
+}

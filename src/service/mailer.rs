@@ -1,0 +1,227 @@
+//! From a mail that is owed to a mail that is sent: look up, render, hand over.
+//!
+//! Links come from the configured public URL alone, never from a request.
+
+use super::{one_time, realms, registration};
+use crate::{
+    app::App,
+    domain::{
+        Error, Result,
+        id::{JobId, MailId, OneTimeTokenId, RealmId, UserId},
+        job::Job,
+        realm::{Lifetimes, Realm, RealmStatus},
+        token::Purpose,
+        user::{User, UserStatus},
+    },
+    mail::{
+        message::Message,
+        transport::{Outgoing, SendFault},
+    },
+    store::{self, mailbox::MailRow, one_time_tokens::OneTimeToken, write_tx},
+};
+
+/// Why a mail is not out.
+#[derive(Debug)]
+pub enum Undelivered {
+    /// Worth another try later.
+    Temporary(String),
+    /// Not worth one.
+    Permanent(String),
+}
+
+impl From<Error> for Undelivered {
+    fn from(error: Error) -> Self {
+        Self::Temporary(error.code().to_owned())
+    }
+}
+
+/// Does what `job` says. Repeating it sends the same mail with the same Message-ID.
+///
+/// # Errors
+/// [`Undelivered`], with a text that names no address.
+pub async fn run(app: &App, id: JobId, job: &Job) -> Result<(), Undelivered> {
+    let realm = realms::get(app, job.realm_id()).await?;
+    if realm.status != RealmStatus::Active {
+        return Err(Undelivered::Permanent("realm_suspended".to_owned()));
+    }
+    let due = match job {
+        Job::SendVerification { user_id, token_id, .. } => verification(app, &realm, *user_id, *token_id).await?,
+        Job::SendAccountExists { user_id, .. } => with_user(app, &realm, *user_id, |user| account_exists(app, &realm, user)).await?,
+        Job::AnswerMailRequest { request_id, .. } => return answer_request(app, &realm, id, *request_id).await,
+        Job::SendPasswordChanged { user_id, .. } => with_user(app, &realm, *user_id, |user| password_changed(app, &realm, user)).await?,
+        Job::SendRefreshReuse { user_id, session_id, .. } => {
+            let session = store::sessions::find(&app.db.read, realm.id, *session_id).await?;
+            let device = session.map_or_else(String::new, |session| session.device);
+            with_user(app, &realm, *user_id, |user| Message::RefreshReuse { name: user.name.clone(), realm: realm.display_name().to_owned(), device }).await?
+        }
+    };
+    match due {
+        Some((user, message)) => deliver(app, &realm, id, &user, &message).await,
+        None => Ok(()),
+    }
+}
+
+type Due = Option<(User, Message)>;
+
+async fn with_user(app: &App, realm: &Realm, id: UserId, message: impl FnOnce(&User) -> Message) -> Result<Due> {
+    let user = store::users::find(&app.db.read, realm.id, id).await?;
+    Ok(user.map(|user| {
+        let message = message(&user);
+        (user, message)
+    }))
+}
+
+async fn verification(app: &App, realm: &Realm, user: UserId, token: OneTimeTokenId) -> Result<Due> {
+    let Some(user) = store::users::find(&app.db.read, realm.id, user).await? else { return Ok(None) };
+    let Some(token) = store::one_time_tokens::find(&app.db.read, realm.id, Purpose::VerifyEmail, token).await? else { return Ok(None) };
+    if token.consumed_at.is_some() || user.email_verified_at.is_some() || user.email != token.email {
+        return Ok(None);
+    }
+    let message = verify_message(app, realm, &user, &token)?;
+    Ok(Some((user, message)))
+}
+
+fn verify_message(app: &App, realm: &Realm, user: &User, token: &OneTimeToken) -> Result<Message> {
+    let spans = &realm.settings.lifetimes;
+    Ok(Message::VerifyEmail {
+        name: token.pending_name.clone().unwrap_or_else(|| user.name.clone()),
+        realm: realm.display_name().to_owned(),
+        link: link(app, realm, "verify-email", &one_time::reveal(app, token)?)?,
+        code: one_time::code(app, token)?,
+        link_hours: u64::from(spans.verify_email / 3_600).max(1),
+        code_minutes: u64::from(spans.verify_code / 60),
+    })
+}
+
+fn account_exists(app: &App, realm: &Realm, user: &User) -> Message {
+    Message::AccountExists { name: user.name.clone(), realm: realm.display_name().to_owned(), forgot_link: page(app, "reset-password") }
+}
+
+fn password_changed(app: &App, realm: &Realm, user: &User) -> Message {
+    let at = user.updated_at.format("%Y-%m-%d %H:%M UTC").to_string();
+    Message::PasswordChanged { name: user.name.clone(), realm: realm.display_name().to_owned(), at, forgot_link: page(app, "reset-password") }
+}
+
+/// A page of this installation.
+fn page(app: &App, page: &str) -> String {
+    format!("{}/ui/{page}", app.settings.public_url)
+}
+
+/// A link that carries a token; outside the root realm it names its realm, since the address does not.
+fn link(app: &App, realm: &Realm, name: &str, token: &str) -> Result<String> {
+    let mut link = format!("{}?token={token}", page(app, name));
+    if realm.id != app.root()?.realm {
+        link.push_str("&realm=");
+        link.push_str(&realm.name);
+    }
+    Ok(link)
+}
+
+/// Looks up who a request is about and sends what is due; a request about nobody ends silently.
+async fn answer_request(app: &App, realm: &Realm, job: JobId, id: crate::domain::id::MailRequestId) -> Result<(), Undelivered> {
+    let Some(request) = store::mail_requests::find(&app.db.read, realm.id, id).await.map_err(Undelivered::from)? else { return Ok(()) };
+    let user = store::users::find_by_email(&app.db.read, realm.id, &request.email).await?;
+    if let Some(user) = user.filter(|user| is_due(user, request.purpose))
+        && let Some(token) = mint_once(app, realm, &user, request.purpose, OneTimeTokenId(id.0)).await?
+    {
+        let message = match request.purpose {
+            Purpose::VerifyEmail => verify_message(app, realm, &user, &token)?,
+            Purpose::ResetPassword => Message::ResetPassword {
+                name: user.name.clone(),
+                realm: realm.display_name().to_owned(),
+                link: link(app, realm, "reset-password", &one_time::reveal(app, &token)?)?,
+                minutes: u64::from(realm.settings.lifetimes.reset_password / 60),
+                ip: request.ip.clone(),
+            },
+        };
+        deliver(app, realm, job, &user, &message).await?;
+    }
+    store::mail_requests::delete(&app.db.write, realm.id, id).await?;
+    Ok(())
+}
+
+fn is_due(user: &User, purpose: Purpose) -> bool {
+    user.status == UserStatus::Active
+        && match purpose {
+            Purpose::VerifyEmail => user.email_verified_at.is_none(),
+            Purpose::ResetPassword => true,
+        }
+}
+
+/// The token of a request: made at the first run of its job, found again at a repeated one.
+async fn mint_once(app: &App, realm: &Realm, user: &User, purpose: Purpose, id: OneTimeTokenId) -> Result<Option<OneTimeToken>> {
+    let now = app.clock.now();
+    let spans = &realm.settings.lifetimes;
+    let ttl = Lifetimes::span(match purpose {
+        Purpose::VerifyEmail => spans.verify_email,
+        Purpose::ResetPassword => spans.reset_password,
+    });
+    let mut token = one_time::mint(app, id, realm.id, user.id, purpose, &user.email, now, ttl)?;
+    let made = write_tx!(&app.db, |tx| {
+        if let Some(found) = store::one_time_tokens::find(tx, realm.id, purpose, id).await? {
+            return Ok(Some(found).filter(|found| found.consumed_at.is_none()));
+        }
+        if !registration::may_mail(tx, realm.id, &user.email, now).await? {
+            return Ok(None);
+        }
+        if purpose == Purpose::VerifyEmail
+            && let Some(former) = store::one_time_tokens::newest_live_for_email(tx, realm.id, purpose, &user.email, now).await?
+        {
+            // A fresh mail stands for the same sign-up as the one before it.
+            let mut token = token.clone();
+            (token.pending_secret, token.pending_name) = (former.pending_secret, former.pending_name);
+            return store_token(tx, realm.id, user, purpose, token).await.map(Some);
+        }
+        store_token(tx, realm.id, user, purpose, token.clone()).await.map(Some)
+    })?;
+    if let Some(made) = made {
+        token = made;
+        return Ok(Some(token));
+    }
+    Ok(None)
+}
+
+async fn store_token(tx: &sea_orm::DatabaseTransaction, realm: RealmId, user: &User, purpose: Purpose, token: OneTimeToken) -> Result<OneTimeToken> {
+    store::one_time_tokens::kill_others(tx, realm, user.id, Some(purpose), Some(token.id), token.created_at).await?;
+    store::one_time_tokens::insert_if_absent(tx, &token).await?;
+    Ok(token)
+}
+
+async fn deliver(app: &App, realm: &Realm, job: JobId, user: &User, message: &Message) -> Result<(), Undelivered> {
+    let rendered = app.renderer.render(message, "en").map_err(|error| Undelivered::Permanent(error.code().to_owned()))?;
+    let host = url::Url::parse(&app.settings.public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    let message_id = format!("<{job}@{}>", host.as_deref().unwrap_or("localhost"));
+    let now = app.clock.now();
+    if app.mail.is_mailbox() {
+        let row = MailRow {
+            id: MailId(job.0),
+            realm_id: realm.id,
+            recipient: user.email.as_str().to_owned(),
+            sender: app.settings.mail_from.clone(),
+            subject: rendered.subject,
+            text: rendered.text,
+            html: rendered.html,
+            message_id,
+            created_at: now,
+        };
+        store::mailbox::insert_if_absent(&app.db.write, &row).await?;
+        return Ok(());
+    }
+    let outgoing = Outgoing { from: app.settings.mail_from.clone(), to: user.email.clone(), rendered, message_id, date: now };
+    app.mail.send(&outgoing).await.map_err(|fault| match fault {
+        SendFault::Temporary(text) => Undelivered::Temporary(text),
+        SendFault::Permanent(text) => Undelivered::Permanent(text),
+    })
+}
+
+/// The latest mails of the built-in mailbox, newest first; `to` narrows to one recipient.
+///
+/// # Errors
+/// [`Error::NotFound`] where mail goes to a real server.
+pub async fn mailbox(app: &App, to: Option<&str>) -> Result<Vec<MailRow>> {
+    if !app.mail.is_mailbox() {
+        return Err(Error::NotFound);
+    }
+    let to = to.map(|to| to.trim().to_ascii_lowercase()).filter(|to| !to.is_empty());
+    store::mailbox::list(&app.db.read, to.as_deref(), 200).await
+}

@@ -1,0 +1,151 @@
+//! Use cases: one function each, one transaction each, the authorisation as its first statement.
+//!
+//! Every function takes `&App` and `&Ctx` first and speaks domain types only; which protocol asks is not known here.
+
+pub mod accounts;
+pub mod authentication;
+pub mod change_feed;
+pub mod health;
+pub mod installation;
+pub mod jobs;
+pub mod login;
+pub mod mailer;
+pub mod one_time;
+pub mod password_change;
+pub mod password_reset;
+pub mod profile;
+pub mod realms;
+pub mod refresh;
+pub mod registration;
+pub mod sessions;
+pub mod signing;
+pub mod users;
+pub mod verification;
+
+use std::{net::IpAddr, sync::Arc};
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::{
+    Error, FieldError, Result,
+    event::{Action, Actor, Event},
+    id::{SessionId, UserId},
+    realm::Realm,
+};
+
+/// A signed-in caller, as the access token proves them.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    pub user_id: UserId,
+    pub session_id: SessionId,
+    /// When they last proved who they are, seconds since the epoch.
+    pub auth_time: i64,
+    /// How (RFC 8176).
+    pub amr: Vec<String>,
+    /// Granted scopes, space separated.
+    pub scope: String,
+    /// End of the access token, seconds since the epoch.
+    pub expires_at: i64,
+}
+
+/// Who is calling, after authentication.
+#[derive(Clone, Debug)]
+pub enum Principal {
+    /// No credential was presented.
+    Anonymous,
+    /// A person with a session.
+    User(SignedIn),
+    /// Whoever holds the command line.
+    Operator,
+}
+
+/// Where a request comes from.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub ip: IpAddr,
+    pub user_agent: String,
+}
+
+/// Who calls, in which realm, from where. Always the second argument, right after `app`.
+#[derive(Clone, Debug)]
+pub struct Ctx {
+    pub realm: Arc<Realm>,
+    pub principal: Principal,
+    pub client: Client,
+    pub request_id: String,
+}
+
+impl Ctx {
+    /// The command line's context in `realm`.
+    #[must_use]
+    pub fn operator(realm: Arc<Realm>) -> Self {
+        let client = Client { ip: IpAddr::from([127, 0, 0, 1]), user_agent: "realmgate".to_owned() };
+        Self { realm, principal: Principal::Operator, client, request_id: String::new() }
+    }
+
+    /// The signed-in caller.
+    ///
+    /// # Errors
+    /// [`Error::MissingCredential`] if there is none.
+    pub fn signed_in(&self) -> Result<&SignedIn> {
+        match &self.principal {
+            Principal::User(user) => Ok(user),
+            Principal::Anonymous | Principal::Operator => Err(Error::MissingCredential),
+        }
+    }
+
+    /// The right to run the installation.
+    ///
+    /// # Errors
+    /// [`Error::NotPermitted`] for everybody but the operator.
+    pub fn require_operator(&self) -> Result<()> {
+        if matches!(self.principal, Principal::Operator) { Ok(()) } else { Err(Error::NotPermitted) }
+    }
+
+    /// An audit line about `subject` in this context's realm.
+    fn event(&self, action: Action, subject: Option<UserId>) -> Event {
+        let actor = match &self.principal {
+            Principal::Anonymous => Actor::Anonymous,
+            Principal::User(user) => Actor::User(user.user_id, user.session_id),
+            Principal::Operator => Actor::Operator,
+        };
+        Event {
+            realm_id: Some(self.realm.id),
+            account_id: Some(self.realm.account_id),
+            actor,
+            action,
+            subject,
+            ip: self.client.ip.to_string(),
+            request_id: self.request_id.clone(),
+        }
+    }
+}
+
+/// Gathers the faults of several fields, so that one answer names them all.
+#[derive(Default)]
+struct Faults(Vec<FieldError>);
+
+impl Faults {
+    /// The value, or `None` with its faults kept.
+    fn take<T>(&mut self, result: Result<T>) -> Result<Option<T>> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(Error::Invalid(faults)) => {
+                self.0.extend(faults);
+                Ok(None)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// # Errors
+    /// [`Error::Invalid`] if any fault was kept.
+    fn settle(self) -> Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self.0)) }
+    }
+}
+
+/// Seconds from `from` until `to`, never negative.
+fn seconds_between(from: DateTime<Utc>, to: DateTime<Utc>) -> u64 {
+    u64::try_from((to - from).num_seconds()).unwrap_or_default()
+}

@@ -1,0 +1,78 @@
+//! Mailed one-time tokens: how they are made, and made again the same when a mail must be sent twice.
+//!
+//! The secret of a token is an HMAC over purpose, realm, row and a nonce (security decision D11), so that no secret
+//! rests in the database or in a job, and a repeated job mails the very same link.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::{
+    app::App,
+    crypto::hash::sha256_hex,
+    domain::{
+        Error, Result,
+        email::Email,
+        id::{OneTimeTokenId, RealmId, UserId},
+        token::{OpaqueToken, Purpose},
+    },
+    store::one_time_tokens::OneTimeToken,
+};
+
+/// A token row for `user`, good for `ttl`. The caller stores it; [`reveal`] makes the mailed text of it.
+pub(super) fn mint(
+    app: &App,
+    id: OneTimeTokenId,
+    realm_id: RealmId,
+    user_id: UserId,
+    purpose: Purpose,
+    email: &Email,
+    now: DateTime<Utc>,
+    ttl: TimeDelta,
+) -> Result<OneTimeToken> {
+    let mut random = [0; 16];
+    app.entropy.fill(&mut random);
+    // The key's id travels in the nonce: a link stays the same when the master key changes before its mail is sent again.
+    let nonce = format!("{}.{}", app.keyring.current_id(), URL_SAFE_NO_PAD.encode(random));
+    let secret = secret(app, "mail_token", realm_id, purpose, id, &nonce)?;
+    Ok(OneTimeToken {
+        id,
+        realm_id,
+        user_id,
+        purpose,
+        nonce,
+        token_hash: sha256_hex(&secret),
+        email: email.clone(),
+        pending_secret: None,
+        pending_name: None,
+        tries: 0,
+        created_at: now,
+        expires_at: now + ttl,
+        consumed_at: None,
+    })
+}
+
+/// The text of a token's link.
+pub(super) fn reveal(app: &App, row: &OneTimeToken) -> Result<String> {
+    let secret = secret(app, "mail_token", row.realm_id, row.purpose, row.id, &row.nonce)?;
+    Ok(OpaqueToken::with_secret(row.id.0, secret).reveal())
+}
+
+/// The six digits that may be typed instead of following the link.
+pub(super) fn code(app: &App, row: &OneTimeToken) -> Result<String> {
+    let mac = secret(app, "mail_code", row.realm_id, row.purpose, row.id, &row.nonce)?;
+    let mut head = [0; 8];
+    head.copy_from_slice(&mac[..8]);
+    Ok(format!("{:06}", u64::from_be_bytes(head) % 1_000_000))
+}
+
+/// Reads a token as a client sent it: its row id and the hash that must stand in the row.
+pub(super) fn read(text: &str) -> Result<(OneTimeTokenId, String)> {
+    let token = OpaqueToken::parse(text).ok_or(Error::InvalidOneTimeToken)?;
+    Ok((OneTimeTokenId(token.id), sha256_hex(token.secret())))
+}
+
+fn secret(app: &App, kind: &str, realm: RealmId, purpose: Purpose, id: OneTimeTokenId, nonce: &str) -> Result<[u8; 32]> {
+    let key_id = nonce.split_once('.').map_or("", |(key, _)| key);
+    let data = format!("{}|{realm}|{id}|{nonce}", purpose.as_str());
+    app.keyring.mac_with(key_id, kind, data.as_bytes()).ok_or_else(|| Error::internal("the master key that made a mailed token is gone"))
+}

@@ -1,0 +1,38 @@
+//! Changing a password that one knows.
+
+use secrecy::SecretString;
+
+use super::{Ctx, password_reset, sessions};
+use crate::{
+    app::App,
+    domain::{Error, Result, event::Action, id::EventId, session::EndReason},
+    store::{self, write_tx},
+};
+
+/// Replaces the caller's password. The session that asks goes on; every other one ends.
+///
+/// # Errors
+/// [`Error::WrongPassword`] if `current` is wrong, [`Error::Invalid`] on `newPassword`.
+pub async fn change(app: &App, ctx: &Ctx, current: &SecretString, new: SecretString) -> Result<()> {
+    let me = ctx.signed_in()?;
+    let realm = ctx.realm.id;
+    let user = store::users::find(&app.db.read, realm, me.user_id).await?.ok_or(Error::NotFound)?;
+    let stored = store::credentials::find_password(&app.db.read, realm, user.id).await?;
+    let verdict = app.passwords.verify(current, stored.as_deref()).await?;
+    if !verdict.matches {
+        return Err(Error::WrongPassword);
+    }
+    let new = password_reset::check(ctx, &user, "newPassword", new)?;
+    let hash = app.passwords.hash(new.secret(), app.entropy.as_ref()).await?;
+    let now = app.clock.now();
+    let ended = write_tx!(&app.db, |tx| {
+        // The proof was of the password that stood when `user` was read; `replace` refuses if that changed meanwhile.
+        let ended = password_reset::replace(app, tx, &user, &hash, Some(me.session_id)).await?;
+        store::audit::insert(tx, EventId::new(now, app.entropy.as_ref()), &ctx.event(Action::PasswordChanged, Some(user.id)), now).await?;
+        Ok(ended)
+    })?;
+    app.caches.forget_user(realm, user.id);
+    sessions::tell(app, ended.into_iter().map(|id| (id, EndReason::PasswordChanged)));
+    app.jobs_due.notify_one();
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! What a person sees and changes of themselves.
+
+use std::sync::Arc;
+
+use super::{Ctx, Faults};
+use crate::{
+    app::App,
+    domain::{Error, Result, event::Action, id::EventId, text, user::Profile},
+    store::{self, revocations::RevocationKind, users::ProfilePatch, write_tx},
+};
+
+/// Changes to a profile: an outer `None` leaves a field alone, an inner one clears it.
+#[derive(Debug, Default)]
+pub struct Change {
+    pub name: Option<String>,
+    pub company: Option<Option<String>>,
+    pub country: Option<Option<String>>,
+    pub phone: Option<Option<String>>,
+}
+
+/// The caller with their places in accounts. Answered from memory once warm.
+///
+/// # Errors
+/// [`Error::MissingCredential`] without a session.
+pub async fn get(app: &App, ctx: &Ctx) -> Result<Arc<Profile>> {
+    let me = ctx.signed_in()?;
+    if let Some(profile) = app.caches.profile(ctx.realm.id, me.user_id) {
+        return Ok(profile);
+    }
+    let epoch = app.caches.epoch();
+    let profile = store::users::profile(&app.db.read, ctx.realm.id, me.user_id).await?.ok_or(Error::NotFound)?;
+    let profile = Arc::new(profile);
+    app.caches.put_profile(epoch, &profile);
+    Ok(profile)
+}
+
+/// Changes the caller's profile and answers what it is now.
+///
+/// # Errors
+/// [`Error::Invalid`] naming each bad field.
+pub async fn change(app: &App, ctx: &Ctx, change: Change) -> Result<Arc<Profile>> {
+    let me = ctx.signed_in()?;
+    let mut faults = Faults::default();
+    let mut line = |field: &str, value: Option<Option<String>>| match value {
+        None => Ok(None),
+        Some(value) => faults.take(text::optional_line(field, value.as_deref(), 100)),
+    };
+    let company = line("company", change.company)?;
+    let country = line("country", change.country)?;
+    let phone = match change.phone {
+        None => None,
+        Some(phone) => faults.take(text::phone("phone", phone.as_deref()))?,
+    };
+    let name = match &change.name {
+        None => None,
+        Some(name) => faults.take(text::name("name", name))?,
+    };
+    faults.settle()?;
+    let patch = ProfilePatch { name, company, country, phone };
+    let now = app.clock.now();
+    let realm = ctx.realm.id;
+    write_tx!(&app.db, |tx| {
+        if !store::users::update_profile(tx, realm, me.user_id, &patch, now).await? {
+            return Err(Error::NotFound);
+        }
+        store::revocations::insert(tx, realm, RevocationKind::User, me.user_id.0, "changed", now).await?;
+        store::audit::insert(tx, EventId::new(now, app.entropy.as_ref()), &ctx.event(Action::ProfileChanged, Some(me.user_id)), now).await
+    })?;
+    app.caches.forget_user(realm, me.user_id);
+    get(app, ctx).await
+}

@@ -1,0 +1,220 @@
+//! Sessions: their beginning (with the cap), their list, their end.
+
+use chrono::{DateTime, Utc};
+use sea_orm::ConnectionTrait;
+
+use super::{Ctx, seconds_between};
+use crate::{
+    app::App,
+    crypto::{hash::sha256_hex, signing::AccessClaims},
+    domain::{
+        Error, Result, device,
+        event::Action,
+        id::{EventId, RefreshTokenId, SessionId, UserId, uuid_v7},
+        realm::{Lifetimes, Realm},
+        session::{EndReason, Session},
+        token::OpaqueToken,
+        user::User,
+    },
+    store::{self, refresh_tokens::RefreshToken, write_tx},
+};
+
+/// The pair that a session hands out (RFC 6749 section 5.1).
+#[derive(Debug)]
+pub struct TokenPair {
+    pub access_token: String,
+    pub refresh_token: String,
+    /// Seconds until the access token ends.
+    pub expires_in: u64,
+    /// Seconds until the refresh token ends.
+    pub refresh_expires_in: u64,
+}
+
+/// A session that was begun in a transaction and must be told to the caches after its commit.
+pub(super) struct Begun {
+    pub(super) session: Session,
+    pub(super) refresh: OpaqueToken,
+    pub(super) ended: Vec<(SessionId, EndReason)>,
+}
+
+/// Begins a session for `user` and ends what is over the realm's cap, oldest first.
+///
+/// The guarded touch of the user's row comes first: it holds that row until the commit, so that two logins of one user
+/// count each other, and it fails if the user was locked or their password changed since `user` was read.
+pub(super) async fn begin(app: &App, db: &impl ConnectionTrait, ctx: &Ctx, user: &User, amr: &str, now: DateTime<Utc>) -> Result<Begun> {
+    let realm = &ctx.realm;
+    if !store::users::touch_if_active(db, realm.id, user.id, user.version).await? {
+        return Err(Error::InvalidCredentials);
+    }
+    let spans = &realm.settings.lifetimes;
+    let session = Session {
+        id: SessionId::new(now, app.entropy.as_ref()),
+        realm_id: realm.id,
+        user_id: user.id,
+        device: device::name(&ctx.client.user_agent),
+        ip: ctx.client.ip.to_string(),
+        created_at: now,
+        last_used_at: now,
+        expires_at: now + Lifetimes::span(spans.session),
+        auth_time: now,
+        amr: amr.to_owned(),
+        ended: None,
+    };
+    store::sessions::insert(db, &session, &ctx.client.user_agent).await?;
+    let mut ended = store::sessions::end_lapsed(db, realm.id, user.id, now, Lifetimes::span(spans.session_idle)).await?;
+    let evicted = store::sessions::evict_over(db, realm.id, user.id, realm.settings.max_sessions, now).await?;
+    store::revocations::insert_sessions(db, realm.id, &evicted, EndReason::EvictedByLimit, now).await?;
+    ended.extend(evicted.into_iter().map(|id| (id, EndReason::EvictedByLimit)));
+    let id = RefreshTokenId::new(now, app.entropy.as_ref());
+    let refresh = OpaqueToken::mint(id.0, app.entropy.as_ref());
+    let row = RefreshToken {
+        id,
+        realm_id: realm.id,
+        session_id: session.id,
+        family_id: session.id.0,
+        generation: 0,
+        token_hash: sha256_hex(refresh.secret()),
+        created_at: now,
+        expires_at: session.expires_at,
+        used_at: None,
+        child_sealed: None,
+    };
+    store::refresh_tokens::insert(db, &row).await?;
+    Ok(Begun { session, refresh, ended })
+}
+
+/// Signs the access token that goes with `refresh` and tells how long both last.
+pub(super) async fn issue(app: &App, realm: &Realm, session: &Session, refresh: &OpaqueToken, now: DateTime<Utc>) -> Result<TokenPair> {
+    let end = (now + Lifetimes::span(realm.settings.lifetimes.access_token)).min(session.expires_at);
+    let claims = AccessClaims {
+        iss: app.issuer(&realm.name),
+        aud: app.audience(),
+        sub: session.user_id.to_string(),
+        sid: session.id.to_string(),
+        jti: uuid_v7(now, app.entropy.as_ref()).to_string(),
+        iat: now.timestamp(),
+        exp: end.timestamp(),
+        scope: "openid".to_owned(),
+        amr: session.amr.split(' ').map(str::to_owned).collect(),
+        auth_time: session.auth_time.timestamp(),
+        ver: 1,
+    };
+    let keys = super::signing::keys(app, realm.id).await?;
+    Ok(TokenPair {
+        access_token: keys.current.sign(&claims)?,
+        refresh_token: refresh.reveal(),
+        expires_in: seconds_between(now, end),
+        refresh_expires_in: seconds_between(now, session.expires_at),
+    })
+}
+
+/// A session as its owner sees it.
+#[derive(Debug)]
+pub struct Listed {
+    pub session: Session,
+    /// Whether it is the one that asks.
+    pub current: bool,
+}
+
+/// The caller's live sessions, newest first.
+///
+/// # Errors
+/// [`Error::MissingCredential`] without a session.
+pub async fn list(app: &App, ctx: &Ctx) -> Result<Vec<Listed>> {
+    let me = ctx.signed_in()?;
+    let idle = Lifetimes::span(ctx.realm.settings.lifetimes.session_idle);
+    flush_uses(app).await?;
+    let sessions = store::sessions::list_live(&app.db.read, ctx.realm.id, me.user_id, app.clock.now(), idle).await?;
+    Ok(sessions.into_iter().map(|session| Listed { current: session.id == me.session_id, session }).collect())
+}
+
+/// Ends one of the caller's sessions.
+///
+/// # Errors
+/// [`Error::NotFound`] for anything that is not a live session of the caller.
+pub async fn revoke(app: &App, ctx: &Ctx, id: SessionId) -> Result<()> {
+    let me = ctx.signed_in()?;
+    let reason = if id == me.session_id { EndReason::LoggedOut } else { EndReason::Revoked };
+    end_one(app, ctx, me.user_id, id, reason, Action::SessionRevoked).await
+}
+
+/// Ends the session that asks.
+///
+/// # Errors
+/// [`Error::MissingCredential`] without a session.
+pub async fn log_out(app: &App, ctx: &Ctx) -> Result<()> {
+    let me = ctx.signed_in()?;
+    match end_one(app, ctx, me.user_id, me.session_id, EndReason::LoggedOut, Action::UserLoggedOut).await {
+        // Somebody was faster; it is over all the same.
+        Err(Error::NotFound) => Ok(()),
+        result => result,
+    }
+}
+
+/// Ends every session of the caller, the one that asks included.
+///
+/// # Errors
+/// [`Error::MissingCredential`] without a session.
+pub async fn log_out_everywhere(app: &App, ctx: &Ctx) -> Result<()> {
+    let me = ctx.signed_in()?;
+    let now = app.clock.now();
+    let ended = write_tx!(&app.db, |tx| {
+        let ended = end_all(tx, ctx.realm.id, me.user_id, None, EndReason::LoggedOut, now).await?;
+        store::audit::insert(tx, EventId::new(now, app.entropy.as_ref()), &ctx.event(Action::UserLoggedOut, Some(me.user_id)), now).await?;
+        Ok(ended)
+    })?;
+    tell(app, ended.into_iter().map(|id| (id, EndReason::LoggedOut)));
+    Ok(())
+}
+
+async fn end_one(app: &App, ctx: &Ctx, user: UserId, id: SessionId, reason: EndReason, action: Action) -> Result<()> {
+    let now = app.clock.now();
+    write_tx!(&app.db, |tx| {
+        if !store::sessions::end_of_user(tx, ctx.realm.id, user, id, reason, now).await? {
+            return Err(Error::NotFound);
+        }
+        store::revocations::insert_sessions(tx, ctx.realm.id, &[id], reason, now).await?;
+        store::audit::insert(tx, EventId::new(now, app.entropy.as_ref()), &ctx.event(action, Some(user)), now).await
+    })?;
+    tell(app, [(id, reason)]);
+    Ok(())
+}
+
+/// Ends a user's sessions inside a transaction and leaves word for the other nodes.
+pub(super) async fn end_all(
+    db: &impl ConnectionTrait,
+    realm: crate::domain::id::RealmId,
+    user: UserId,
+    except: Option<SessionId>,
+    reason: EndReason,
+    now: DateTime<Utc>,
+) -> Result<Vec<SessionId>> {
+    let ended = store::sessions::end_all(db, realm, user, except, reason, now).await?;
+    store::revocations::insert_sessions(db, realm, &ended, reason, now).await?;
+    Ok(ended)
+}
+
+/// Tells this node's caches, after the commit.
+pub(super) fn tell(app: &App, ended: impl IntoIterator<Item = (SessionId, EndReason)>) {
+    for (id, reason) in ended {
+        app.caches.end_session(id, reason);
+    }
+}
+
+/// Writes the stamps of use that gathered in memory since the last call.
+///
+/// # Errors
+/// What the database says; the stamps are then kept for the next call.
+pub async fn flush_uses(app: &App) -> Result<()> {
+    let uses = app.caches.take_uses();
+    if uses.is_empty() {
+        return Ok(());
+    }
+    let written = store::sessions::stamp_used(&app.db.write, &uses).await;
+    if written.is_err() {
+        for (realm, session, at) in uses {
+            app.caches.note_use(realm, session, at);
+        }
+    }
+    written
+}

@@ -1,0 +1,161 @@
+//! Accounts, their tree, and the plans they are on.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, ExprTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    sea_query::{Expr, Query},
+};
+
+use crate::domain::{
+    Result,
+    account::{Account, AccountStatus, Plan},
+    id::AccountId,
+};
+
+super::entity!("accounts" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    id: AccountId,
+    parent_id: Option<AccountId>,
+    name: String,
+    plan_id: String,
+    status: String,
+    created_at: Instant,
+    updated_at: Instant,
+});
+use entity::{ActiveModel, Column, Entity, Model};
+
+/// The closure of the tree: every ancestor of every account, itself included at depth 0.
+mod path {
+    super::super::entity!("account_paths" {
+        #[sea_orm(primary_key, auto_increment = false)]
+        ancestor_id: AccountId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        descendant_id: AccountId,
+        depth: i32,
+    });
+    pub(super) use entity::{ActiveModel, Column, Entity};
+}
+
+mod plan {
+    super::super::entity!("plans" {
+        #[sea_orm(primary_key, auto_increment = false)]
+        id: String,
+        requests_per_minute: i32,
+        max_api_keys: i32,
+        max_realms: i32,
+        max_members: i32,
+        max_webhooks: i32,
+    });
+    pub(super) use entity::{Column, Entity, Model};
+}
+
+fn account(row: Model) -> Result<Account> {
+    Ok(Account {
+        id: row.id,
+        parent_id: row.parent_id,
+        name: row.name,
+        plan_id: row.plan_id,
+        status: AccountStatus::parse(&row.status).ok_or_else(|| super::unknown_word("accounts.status", &row.status))?,
+        created_at: row.created_at,
+    })
+}
+
+fn plan(row: plan::Model) -> Plan {
+    Plan {
+        id: row.id,
+        requests_per_minute: row.requests_per_minute,
+        max_api_keys: row.max_api_keys,
+        max_realms: row.max_realms,
+        max_members: row.max_members,
+        max_webhooks: row.max_webhooks,
+    }
+}
+
+/// Writes an account and its place in the tree.
+///
+/// # Errors
+/// What the database says; an unknown parent or plan is refused by a foreign key.
+pub async fn create(db: &impl ConnectionTrait, account: &Account, now: DateTime<Utc>) -> Result<()> {
+    let row = ActiveModel {
+        id: Set(account.id),
+        parent_id: Set(account.parent_id),
+        name: Set(account.name.clone()),
+        plan_id: Set(account.plan_id.clone()),
+        status: Set(account.status.as_str().to_owned()),
+        created_at: Set(now),
+        updated_at: Set(now),
+    };
+    Entity::insert(row).exec_without_returning(db).await?;
+    let own = path::ActiveModel { ancestor_id: Set(account.id), descendant_id: Set(account.id), depth: Set(0) };
+    path::Entity::insert(own).exec_without_returning(db).await?;
+    if let Some(parent) = account.parent_id {
+        let above = Query::select()
+            .column(path::Column::AncestorId)
+            .expr(Expr::val(account.id.0))
+            .expr(Expr::col(path::Column::Depth).add(1))
+            .from(path::Entity)
+            .and_where(path::Column::DescendantId.eq(parent))
+            .to_owned();
+        let mut insert = Query::insert();
+        insert.into_table(path::Entity).columns([path::Column::AncestorId, path::Column::DescendantId, path::Column::Depth]);
+        insert.select_from(above).map_err(crate::domain::Error::internal)?;
+        db.execute(&insert).await?;
+    }
+    Ok(())
+}
+
+/// The account of that id.
+///
+/// # Errors
+/// What the database says.
+pub async fn find(db: &impl ConnectionTrait, id: AccountId) -> Result<Option<Account>> {
+    Entity::find_by_id(id).one(db).await?.map(account).transpose()
+}
+
+/// Every account, or `below` with all its descendants, oldest first.
+///
+/// # Errors
+/// What the database says.
+pub async fn list(db: &impl ConnectionTrait, below: Option<AccountId>) -> Result<Vec<Account>> {
+    let mut query = Entity::find().order_by_asc(Column::Id);
+    if let Some(top) = below {
+        let inside = Query::select().column(path::Column::DescendantId).from(path::Entity).and_where(path::Column::AncestorId.eq(top)).to_owned();
+        query = query.filter(Column::Id.in_subquery(inside));
+    }
+    query.all(db).await?.into_iter().map(account).collect()
+}
+
+/// Moves an account to another plan; `false` if there is no such account.
+///
+/// # Errors
+/// What the database says; an unknown plan is refused by a foreign key.
+pub async fn set_plan(db: &impl ConnectionTrait, id: AccountId, plan: &str) -> Result<bool> {
+    let update = Entity::update_many().col_expr(Column::PlanId, Expr::value(plan)).filter(Column::Id.eq(id));
+    Ok(update.exec(db).await?.rows_affected == 1)
+}
+
+/// Whether `actor` is `target` or one of its ancestors.
+///
+/// # Errors
+/// What the database says.
+pub async fn acts_on(db: &impl ConnectionTrait, actor: AccountId, target: AccountId) -> Result<bool> {
+    let found = path::Entity::find().filter(path::Column::AncestorId.eq(actor)).filter(path::Column::DescendantId.eq(target)).limit(1).one(db).await?;
+    Ok(found.is_some())
+}
+
+/// All plans, smallest first.
+///
+/// # Errors
+/// What the database says.
+pub async fn plans(db: &impl ConnectionTrait) -> Result<Vec<Plan>> {
+    Ok(plan::Entity::find().order_by_asc(plan::Column::RequestsPerMinute).all(db).await?.into_iter().map(plan).collect())
+}
+
+/// The plan of that id.
+///
+/// # Errors
+/// What the database says.
+pub async fn find_plan(db: &impl ConnectionTrait, id: &str) -> Result<Option<Plan>> {
+    Ok(plan::Entity::find_by_id(id.to_owned()).one(db).await?.map(plan))
+}

@@ -1,0 +1,53 @@
+//! The audit trail: lines are added and never changed.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait as _};
+
+use crate::domain::{
+    Result,
+    event::{Actor, Event},
+    id::{EventId, SessionId, UserId},
+};
+
+super::entity!("audit_events" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    id: EventId,
+    realm_id: Option<RealmId>,
+    account_id: Option<AccountId>,
+    actor_kind: String,
+    actor_user_id: Option<UserId>,
+    actor_session_id: Option<SessionId>,
+    action: String,
+    subject_user_id: Option<UserId>,
+    ip: String,
+    request_id: String,
+    created_at: Instant,
+});
+use entity::{ActiveModel, Entity};
+
+/// Adds a line.
+///
+/// # Errors
+/// What the database says.
+pub async fn insert(db: &impl ConnectionTrait, id: EventId, event: &Event, now: DateTime<Utc>) -> Result<()> {
+    let (kind, user, session): (_, Option<UserId>, Option<SessionId>) = match event.actor {
+        Actor::Anonymous => ("anonymous", None, None),
+        Actor::User(user, session) => ("user", Some(user), Some(session)),
+        Actor::Operator => ("operator", None, None),
+    };
+    let row = ActiveModel {
+        id: Set(id),
+        realm_id: Set(event.realm_id),
+        account_id: Set(event.account_id),
+        actor_kind: Set(kind.to_owned()),
+        actor_user_id: Set(user),
+        actor_session_id: Set(session),
+        action: Set(event.action.as_str().to_owned()),
+        subject_user_id: Set(event.subject),
+        ip: Set(event.ip.clone()),
+        request_id: Set(event.request_id.clone()),
+        created_at: Set(now),
+    };
+    Entity::insert(row).exec_without_returning(db).await?;
+    Ok(())
+}

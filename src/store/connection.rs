@@ -1,0 +1,100 @@
+//! Connections: one writer and several readers on SQLite, one pool on Postgres.
+
+use std::{path::PathBuf, time::Duration};
+
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::domain::{Error, Result};
+
+/// Both ways into the database. On Postgres they are the same pool.
+#[derive(Clone, Debug)]
+pub struct Db {
+    pub read: DatabaseConnection,
+    /// On SQLite a pool of one: writers queue here, where waiting is fair and cheap, and not at the file's lock.
+    pub write: DatabaseConnection,
+}
+
+/// Where the database is.
+#[derive(Clone, Debug)]
+pub struct Address {
+    /// `sqlite://<path>` or `postgres://…`. Holds a password: never shown.
+    pub url: SecretString,
+    /// Size of the Postgres pool.
+    pub max_connections: u32,
+}
+
+const READERS: u32 = 4;
+/// How long a request may wait for a connection before it is told to come back.
+const ACQUIRE: Duration = Duration::from_millis(1_800);
+const STATEMENT: Duration = Duration::from_secs(5);
+
+impl Address {
+    /// The file of a SQLite database.
+    #[must_use]
+    pub fn sqlite_path(&self) -> Option<PathBuf> {
+        let path = self.url.expose_secret().strip_prefix("sqlite://")?;
+        Some(PathBuf::from(path.split_once('?').map_or(path, |(path, _)| path)))
+    }
+
+    /// Options for a pool of `size`. Statements are never logged: they may hold addresses.
+    pub(super) fn options(&self, size: u32) -> Result<ConnectOptions> {
+        let (url, sqlite) = match self.sqlite_path() {
+            Some(path) => (format!("sqlite://{}?mode=rwc", path.display()), true),
+            None => (self.url.expose_secret().to_owned(), false),
+        };
+        if !sqlite && !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(Error::Setup("database_url must start with sqlite:// or postgres://".to_owned()));
+        }
+        let mut options = ConnectOptions::new(url);
+        options.max_connections(size).acquire_timeout(ACQUIRE).connect_timeout(ACQUIRE).sqlx_logging(false);
+        if sqlite {
+            options.min_connections(1).idle_timeout(None).max_lifetime(None).map_sqlx_sqlite_opts(|sqlite| {
+                use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+                sqlite
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full)
+                    .foreign_keys(true)
+                    .busy_timeout(Duration::from_secs(5))
+                    .pragma("cache_size", "-4096")
+            });
+        } else {
+            // A connection that slept may have lost its server; a busy one need not be asked.
+            options.idle_timeout(Duration::from_secs(600)).statement_timeout(STATEMENT).set_application_name("realmgate");
+            options.test_before_acquire_if_idle_for(Duration::from_secs(1));
+        }
+        Ok(options)
+    }
+}
+
+impl Db {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] for an address of no known kind, [`Error::Unavailable`] if nothing answers.
+    pub async fn connect(address: &Address) -> Result<Self> {
+        if address.sqlite_path().is_some() {
+            let write = Database::connect(address.options(1)?).await?;
+            let read = Database::connect(address.options(READERS)?).await?;
+            return Ok(Self { read, write });
+        }
+        let pool = Database::connect(address.options(address.max_connections)?).await?;
+        Ok(Self { read: pool.clone(), write: pool })
+    }
+
+    /// Whether this is Postgres.
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
+        self.read.get_database_backend() == DbBackend::Postgres
+    }
+
+    /// Closes all connections, so that SQLite folds its journal into the file.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn close(self) -> Result<()> {
+        self.read.close_by_ref().await?;
+        self.write.close_by_ref().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,62 @@
+//! The only place with queries. One file a group of tables: its entity, and plain functions over it.
+//!
+//! Every function takes the connection first (a pool or a transaction alike) and its scope second. What changes a row
+//! under a condition is one guarded statement whose affected rows are looked at; nothing is read to be written later.
+//! Entities never leave this folder: callers see domain types.
+
+pub mod accounts;
+pub mod audit;
+pub mod connection;
+pub mod credentials;
+pub mod fault;
+pub mod installation;
+pub mod jobs;
+pub mod mail_requests;
+pub mod mailbox;
+pub mod memberships;
+pub mod migrate;
+pub mod one_time_tokens;
+pub mod primitive;
+pub mod realms;
+pub mod refresh_tokens;
+pub mod revocations;
+pub mod sessions;
+pub mod signing_keys;
+pub mod sweep;
+pub mod transaction;
+pub mod users;
+
+pub use connection::Db;
+pub use transaction::begin_write;
+pub(crate) use transaction::write_tx;
+
+/// Declares the entity of a table in a private module: the columns and nothing else. The schema itself, its keys and
+/// its references are the migrations' business.
+macro_rules! entity {
+    ($table:literal { $($(#[$meta:meta])* $column:ident: $type:ty),+ $(,)? }) => {
+        mod entity {
+            use sea_orm::entity::prelude::*;
+            #[allow(unused_imports, clippy::allow_attributes, reason = "which ids a table needs differs")]
+            use crate::domain::id::*;
+            #[allow(unused_imports, clippy::allow_attributes, reason = "tables without instants exist")]
+            type Instant = chrono::DateTime<chrono::Utc>;
+
+            #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+            #[sea_orm(table_name = $table)]
+            pub(in crate::store) struct Model {
+                $($(#[$meta])* pub $column: $type,)+
+            }
+
+            #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+            pub(in crate::store) enum Relation {}
+
+            impl ActiveModelBehavior for ActiveModel {}
+        }
+    };
+}
+use entity;
+
+/// A stored word that its enum no longer knows: a row written by a newer version, or by hand.
+fn unknown_word(table: &str, word: &str) -> crate::domain::Error {
+    crate::domain::Error::internal(format!("{table} holds the unknown word `{word}`"))
+}

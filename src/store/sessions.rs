@@ -1,0 +1,211 @@
+//! Sessions. Nothing here deletes a live row: a session is ended with its reason and stays to be asked about.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    sea_query::{Expr, Order, Query},
+};
+
+use crate::domain::{
+    Result,
+    id::{RealmId, SessionId, UserId},
+    session::{EndReason, Session},
+};
+
+super::entity!("sessions" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    id: SessionId,
+    realm_id: RealmId,
+    user_id: UserId,
+    device: String,
+    user_agent: String,
+    ip: String,
+    amr: String,
+    auth_time: Instant,
+    created_at: Instant,
+    last_used_at: Instant,
+    expires_at: Instant,
+    ended_at: Option<Instant>,
+    end_reason: Option<String>,
+});
+use entity::{ActiveModel, Column, Entity, Model};
+
+fn session(row: Model) -> Session {
+    // A reason written by a newer version is still an end.
+    let reason = || row.end_reason.as_deref().and_then(EndReason::parse).unwrap_or(EndReason::Revoked);
+    Session {
+        ended: row.ended_at.map(|at| (at, reason())),
+        id: row.id,
+        realm_id: row.realm_id,
+        user_id: row.user_id,
+        device: row.device,
+        ip: row.ip,
+        created_at: row.created_at,
+        last_used_at: row.last_used_at,
+        expires_at: row.expires_at,
+        auth_time: row.auth_time,
+        amr: row.amr,
+    }
+}
+
+fn live(now: DateTime<Utc>, idle: TimeDelta) -> Condition {
+    Condition::all().add(Column::EndedAt.is_null()).add(Column::ExpiresAt.gt(now)).add(Column::LastUsedAt.gt(now - idle))
+}
+
+fn ending(reason: EndReason, now: DateTime<Utc>) -> sea_orm::UpdateMany<Entity> {
+    Entity::update_many()
+        .col_expr(Column::EndedAt, Expr::value(now))
+        .col_expr(Column::EndReason, Expr::value(reason.as_str()))
+        .filter(Column::EndedAt.is_null())
+}
+
+/// Writes a new session.
+///
+/// # Errors
+/// What the database says.
+pub async fn insert(db: &impl ConnectionTrait, session: &Session, user_agent: &str) -> Result<()> {
+    let row = ActiveModel {
+        id: Set(session.id),
+        realm_id: Set(session.realm_id),
+        user_id: Set(session.user_id),
+        device: Set(session.device.clone()),
+        user_agent: Set(user_agent.chars().take(512).collect()),
+        ip: Set(session.ip.clone()),
+        amr: Set(session.amr.clone()),
+        auth_time: Set(session.auth_time),
+        created_at: Set(session.created_at),
+        last_used_at: Set(session.last_used_at),
+        expires_at: Set(session.expires_at),
+        ended_at: Set(None),
+        end_reason: Set(None),
+    };
+    Entity::insert(row).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// The session of that id, live or not.
+///
+/// # Errors
+/// What the database says.
+pub async fn find(db: &impl ConnectionTrait, realm: RealmId, id: SessionId) -> Result<Option<Session>> {
+    Ok(Entity::find().filter(Column::RealmId.eq(realm)).filter(Column::Id.eq(id)).one(db).await?.map(session))
+}
+
+/// A user's live sessions, newest first.
+///
+/// # Errors
+/// What the database says.
+pub async fn list_live(db: &impl ConnectionTrait, realm: RealmId, user: UserId, now: DateTime<Utc>, idle: TimeDelta) -> Result<Vec<Session>> {
+    let query = Entity::find().filter(Column::RealmId.eq(realm)).filter(Column::UserId.eq(user)).filter(live(now, idle));
+    Ok(query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).all(db).await?.into_iter().map(session).collect())
+}
+
+/// Ends a session; `false` if it is over or was never.
+///
+/// # Errors
+/// What the database says.
+pub async fn end(db: &impl ConnectionTrait, realm: RealmId, id: SessionId, reason: EndReason, now: DateTime<Utc>) -> Result<bool> {
+    let update = ending(reason, now).filter(Column::RealmId.eq(realm)).filter(Column::Id.eq(id));
+    Ok(super::primitive::consume_once(db, update).await?.is_some())
+}
+
+/// Ends a session of `user`; `false` if it is over, another user's, or was never.
+///
+/// # Errors
+/// What the database says.
+pub async fn end_of_user(db: &impl ConnectionTrait, realm: RealmId, user: UserId, id: SessionId, reason: EndReason, now: DateTime<Utc>) -> Result<bool> {
+    let update = ending(reason, now).filter(Column::RealmId.eq(realm)).filter(Column::UserId.eq(user)).filter(Column::Id.eq(id));
+    Ok(super::primitive::consume_once(db, update).await?.is_some())
+}
+
+/// Ends all sessions of `user` but `except` and answers which.
+///
+/// # Errors
+/// What the database says.
+pub async fn end_all(
+    db: &impl ConnectionTrait,
+    realm: RealmId,
+    user: UserId,
+    except: Option<SessionId>,
+    reason: EndReason,
+    now: DateTime<Utc>,
+) -> Result<Vec<SessionId>> {
+    let mut update = ending(reason, now).filter(Column::RealmId.eq(realm)).filter(Column::UserId.eq(user));
+    if let Some(except) = except {
+        update = update.filter(Column::Id.ne(except));
+    }
+    Ok(update.exec_with_returning(db).await?.into_iter().map(|row| row.id).collect())
+}
+
+/// Writes down the end of those sessions of `user` whose time has run out, and answers them.
+///
+/// # Errors
+/// What the database says.
+pub async fn end_lapsed(db: &impl ConnectionTrait, realm: RealmId, user: UserId, now: DateTime<Utc>, idle: TimeDelta) -> Result<Vec<(SessionId, EndReason)>> {
+    let mut ended = Vec::new();
+    for (reason, over) in [(EndReason::Expired, Column::ExpiresAt.lte(now)), (EndReason::Idle, Column::LastUsedAt.lte(now - idle))] {
+        let update = ending(reason, now).filter(Column::RealmId.eq(realm)).filter(Column::UserId.eq(user)).filter(over);
+        ended.extend(update.exec_with_returning(db).await?.into_iter().map(|row| (row.id, reason)));
+    }
+    Ok(ended)
+}
+
+/// Ends all but the newest `keep` sessions of `user` in one statement, and answers which. The caller holds the user's
+/// row, so that two logins can't both count themselves last.
+///
+/// # Errors
+/// What the database says.
+pub async fn evict_over(db: &impl ConnectionTrait, realm: RealmId, user: UserId, keep: u32, now: DateTime<Utc>) -> Result<Vec<SessionId>> {
+    let newest = Query::select()
+        .column(Column::Id)
+        .from(Entity)
+        .and_where(Column::RealmId.eq(realm))
+        .and_where(Column::UserId.eq(user))
+        .and_where(Column::EndedAt.is_null())
+        .order_by(Column::CreatedAt, Order::Desc)
+        .order_by(Column::Id, Order::Desc)
+        .limit(u64::from(keep))
+        .to_owned();
+    let update = ending(EndReason::EvictedByLimit, now)
+        .filter(Column::RealmId.eq(realm))
+        .filter(Column::UserId.eq(user))
+        .filter(Column::Id.not_in_subquery(newest));
+    Ok(update.exec_with_returning(db).await?.into_iter().map(|row| row.id).collect())
+}
+
+/// Stamps the use of a session if it is live, and answers it.
+///
+/// # Errors
+/// What the database says.
+pub async fn use_if_live(db: &impl ConnectionTrait, realm: RealmId, id: SessionId, now: DateTime<Utc>, idle: TimeDelta) -> Result<Option<Session>> {
+    let update = Entity::update_many()
+        .col_expr(Column::LastUsedAt, Expr::value(now))
+        .filter(Column::RealmId.eq(realm))
+        .filter(Column::Id.eq(id))
+        .filter(live(now, idle));
+    Ok(super::primitive::consume_once(db, update).await?.map(session))
+}
+
+/// Writes stamps of use that gathered in memory. Never moves one back, never touches what is over.
+///
+/// # Errors
+/// What the database says.
+pub async fn stamp_used(db: &impl ConnectionTrait, uses: &[(RealmId, SessionId, DateTime<Utc>)]) -> Result<()> {
+    for (realm, id, at) in uses {
+        let update = Entity::update_many()
+            .col_expr(Column::LastUsedAt, Expr::value(*at))
+            .filter(Column::RealmId.eq(*realm))
+            .filter(Column::Id.eq(*id))
+            .filter(Column::EndedAt.is_null())
+            .filter(Column::LastUsedAt.lt(*at));
+        update.exec(db).await?;
+    }
+    Ok(())
+}
+
+/// Deletes sessions, and with them their refresh tokens, that were over before `before`.
+pub(super) async fn delete_over_before(db: &impl ConnectionTrait, before: DateTime<Utc>) -> Result<u64> {
+    let over = Condition::any().add(Column::EndedAt.lt(before)).add(Column::ExpiresAt.lt(before));
+    Ok(Entity::delete_many().filter(over).exec(db).await?.rows_affected)
+}

@@ -1,0 +1,88 @@
+//! What a node does beside answering: jobs, the change feed, stamps of use, sweeping.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{
+    app::App,
+    service::{change_feed::Feed, jobs, sessions},
+    store,
+};
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const FLUSH_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Runs jobs as they come due, until `stop` turns true. Other nodes' jobs are found by a look every second.
+pub fn spawn_jobs(app: &Arc<App>, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        while !*stop.borrow() {
+            match jobs::run_due(&app).await {
+                // A full batch means that more may wait.
+                Ok(count) if count > 0 => continue,
+                Ok(_) => {}
+                Err(error) => tracing::warn!(error = %chain(&error), "jobs can't be looked up"),
+            }
+            tokio::select! {
+                () = app.jobs_due.notified() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                _ = stop.changed() => {}
+            }
+        }
+    })
+}
+
+/// Follows the change feed from `feed`'s place, until `stop` turns true.
+pub fn spawn_feed(app: &Arc<App>, mut feed: Feed, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
+    let app = Arc::clone(app);
+    // Half the promised second, so that the promise holds with the look itself.
+    let every = LOOK_EVERY / 2;
+    tokio::spawn(async move {
+        while !*stop.borrow() {
+            if let Err(error) = feed.poll(&app).await {
+                tracing::warn!(error = %chain(&error), "the change feed can't be read");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(every) => {}
+                _ = stop.changed() => {}
+            }
+        }
+    })
+}
+
+/// Writes stamps of use every minute and sweeps every hour, until `stop` turns true; writes a last time then.
+pub fn spawn_housekeeping(app: &Arc<App>, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        let mut flush = tokio::time::interval(FLUSH_EVERY);
+        let mut sweep = tokio::time::interval(SWEEP_EVERY);
+        loop {
+            tokio::select! {
+                _ = flush.tick() => log(sessions::flush_uses(&app).await, "stamps of use can't be written"),
+                _ = sweep.tick() => log(store::sweep::sweep(&app.db.write, app.clock.now()).await.map(drop), "the sweep failed"),
+                _ = stop.changed() => break,
+            }
+        }
+        log(sessions::flush_uses(&app).await, "stamps of use can't be written");
+    })
+}
+
+fn log(result: crate::domain::Result<()>, what: &str) {
+    if let Err(error) = result {
+        tracing::warn!(error = %chain(&error), "{what}");
+    }
+}
+
+/// An error with its causes, for the log.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
