@@ -57,8 +57,9 @@ impl Child {
 
     /// Asks the program to end (SIGTERM) and waits until it has.
     pub(crate) fn stop(&mut self) -> Outcome<()> {
-        // The standard library can only send SIGKILL, and a fair restart needs an orderly end.
-        Command::new("kill").arg("-TERM").arg(self.process.id().to_string()).status()?;
+        // The standard library can only send SIGKILL, and a fair restart needs an orderly end. The shell has `kill` built
+        // in; as a program it isn't on every machine.
+        Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.process.id())).status()?;
         let asked = Instant::now();
         while self.process.try_wait()?.is_none() {
             if asked.elapsed() > START_LIMIT {

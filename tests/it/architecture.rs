@@ -307,7 +307,12 @@ fn sources() -> Vec<(String, String)> {
         .iter()
         .flat_map(|folder| files_below(&root.join(folder)))
         .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
-        .map(|path| (path.strip_prefix(&root).unwrap().to_string_lossy().into_owned(), fs::read_to_string(&path).unwrap()))
+        .map(|path| {
+            (
+                path.strip_prefix(&root).expect("it is below the root").to_string_lossy().into_owned(),
+                fs::read_to_string(&path).expect("a source is readable text"),
+            )
+        })
         .collect();
     sources.sort();
     sources
@@ -317,12 +322,13 @@ fn sources() -> Vec<(String, String)> {
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     const LEFT_OUT: [&str; 4] = [".git", "target", "data", "realmgate.toml"];
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+    for entry in fs::read_dir(folder).expect("the folder is readable") {
+        let entry = entry.expect("the folder is readable");
         let path = entry.path();
         if folder == repository() && LEFT_OUT.iter().any(|name| entry.file_name() == *name) {
             continue;
         }
-        if entry.file_type().unwrap().is_dir() {
+        if entry.file_type().expect("the entry has a type").is_dir() {
             files.extend(files_below(&path));
         } else {
             files.push(path);

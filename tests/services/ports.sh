@@ -1,11 +1,12 @@
 # Sourced by the other pieces of this folder: free TCP ports on the loopback address, without any tool beyond bash.
 
-# Prints a port nobody listens on. Another process may still take it first, so callers try again when a start fails.
+# Prints a port nobody listens on, below those that the kernel hands out for outgoing connections. Another process may still
+# take it first, so callers try again when a start fails.
 free_port() {
     local port try
     for try in {1..100}; do
-        port=$((20000 + (RANDOM * 32768 + RANDOM) % 40000))
-        if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+        port=$((15000 + RANDOM % 17000))
+        if ! port_answers "$port"; then
             echo "$port"
             return 0
         fi
@@ -14,11 +15,7 @@ free_port() {
     return 1
 }
 
-# Waits until PORT accepts connections, for at most SECONDS: wait_for_port PORT SECONDS
-wait_for_port() {
-    local port=$1 tenths=$(($2 * 10))
-    while ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
-        ((tenths-- > 0)) || return 1
-        sleep 0.1
-    done
+# Whether something listens on the port.
+port_answers() {
+    (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }

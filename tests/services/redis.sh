@@ -15,16 +15,20 @@ redis_find() {
 }
 
 redis_start() {
-    local dir=$1 try port
+    local dir=$1 try port tenths
     for try in 1 2 3 4 5; do
         port=$(free_port)
         redis-server --port "$port" --bind 127.0.0.1 --save '' --appendonly no --dir "$dir" >"$dir/redis.log" 2>&1 &
         REDIS_PID=$!
-        # The port answering isn't enough: it could be somebody else's. Ours must still run as well.
-        if wait_for_port "$port" 5 && kill -0 "$REDIS_PID" 2>/dev/null; then
-            REDIS_URL=redis://127.0.0.1:$port
-            return 0
-        fi
+        # A port that answers isn't enough, it could be somebody else's: ours must run as well.
+        for ((tenths = 0; tenths < 50; tenths++)); do
+            kill -0 "$REDIS_PID" 2>/dev/null || break
+            if port_answers "$port"; then
+                REDIS_URL=redis://127.0.0.1:$port
+                return 0
+            fi
+            sleep 0.1
+        done
         echo "Redis did not start on port $port (try $try of 5)" >&2
         redis_stop
     done
