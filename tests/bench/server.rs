@@ -1,0 +1,121 @@
+//! The server under test: the real binary with nothing configured but where to listen and where to keep its data.
+//!
+//! Folders are on the build's disk and not in the system's temporary folder, which is often memory: a flush must cost
+//! here what it costs in production.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use sea_orm::{ConnectOptions, ConnectionTrait as _, Database};
+
+use crate::{
+    Outcome,
+    process::{Child, free_address},
+};
+
+/// The server's process and where it listens.
+pub(crate) struct Server {
+    pub(crate) child: Child,
+    pub(crate) addr: SocketAddr,
+    /// From the start of the process to the first 200 of `/healthz/ready`.
+    pub(crate) start_up: Duration,
+}
+
+impl Server {
+    /// Starts `binary` with its data in `folder` and waits until it is ready.
+    pub(crate) fn start(binary: &Path, folder: &Path, database_url: Option<&str>) -> Outcome<Self> {
+        let addr = free_address()?;
+        let mut command = Command::new(binary);
+        // The caller's own settings, and a settings file beside them, must not bend the measurement.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("REALMGATE_")) {
+            command.env_remove(name);
+        }
+        command.current_dir(folder).env("REALMGATE_LISTEN", addr.to_string()).env("REALMGATE_DATA_DIR", folder.join("data"));
+        if let Some(url) = database_url {
+            command.env("REALMGATE_DATABASE_URL", url);
+        }
+        let mut child = Child::start("the server", &mut command, &folder.join("server.log"))?;
+        let start_up = child.wait_ready(addr, "/healthz/ready")?;
+        Ok(Self { child, addr, start_up })
+    }
+}
+
+/// A server with a fresh database of one kind.
+pub(crate) struct Stage {
+    // Fields are dropped in this order: first the process, then what it stands on.
+    pub(crate) server: Server,
+    /// The PostgreSQL cluster, if it isn't SQLite.
+    pub(crate) cluster: Option<String>,
+    _database: Option<ScratchDatabase>,
+    _folder: tempfile::TempDir,
+}
+
+impl Stage {
+    /// A server on SQLite.
+    pub(crate) fn sqlite(binary: &Path) -> Outcome<Self> {
+        let folder = scratch_folder()?;
+        Ok(Self { server: Server::start(binary, folder.path(), None)?, cluster: None, _database: None, _folder: folder })
+    }
+
+    /// A server on a new database of a PostgreSQL cluster.
+    pub(crate) fn postgres(binary: &Path, cluster: &str) -> Outcome<Self> {
+        let folder = scratch_folder()?;
+        let database = ScratchDatabase::create(cluster)?;
+        let server = Server::start(binary, folder.path(), Some(&database.url()))?;
+        Ok(Self { server, cluster: Some(cluster.to_owned()), _database: Some(database), _folder: folder })
+    }
+}
+
+/// A folder on the build's disk that goes when it is dropped.
+pub(crate) fn scratch_folder() -> Outcome<tempfile::TempDir> {
+    let place = env!("CARGO_TARGET_TMPDIR");
+    std::fs::create_dir_all(place)?;
+    Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(place)?)
+}
+
+/// A database in a PostgreSQL cluster that goes when it is dropped.
+pub(crate) struct ScratchDatabase {
+    cluster: String,
+    name: String,
+}
+
+impl ScratchDatabase {
+    /// Makes it; `cluster` is the URL of any database of the cluster.
+    pub(crate) fn create(cluster: &str) -> Outcome<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("realmgate_bench_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        run_sql(cluster, &format!("CREATE DATABASE {name}"))?;
+        Ok(Self { cluster: cluster.to_owned(), name })
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> String {
+        let (server, _) = self.cluster.rsplit_once('/').unwrap_or((&self.cluster, ""));
+        format!("{server}/{}", self.name)
+    }
+}
+
+impl Drop for ScratchDatabase {
+    fn drop(&mut self) {
+        // FORCE, because connections of a killed server linger for a moment.
+        if let Err(fault) = run_sql(&self.cluster, &format!("DROP DATABASE {} WITH (FORCE)", self.name)) {
+            eprintln!("database {} is left behind: {fault}", self.name);
+        }
+    }
+}
+
+fn run_sql(url: &str, sql: &str) -> Outcome<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let mut options = ConnectOptions::new(url);
+        options.max_connections(1).sqlx_logging(false);
+        let db = Database::connect(options).await?;
+        db.execute_unprepared(sql).await?;
+        db.close().await?;
+        Ok(())
+    })
+}
