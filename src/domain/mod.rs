@@ -6,6 +6,7 @@
 pub mod account;
 pub mod clock;
 pub mod credential;
+pub mod device;
 pub mod email;
 pub mod error;
 pub mod event;

@@ -1,0 +1,31 @@
+//! What a person would call the thing they sign in with.
+
+/// A short name for a `User-Agent`: `Firefox on Linux`, `curl`, or `Unknown device`.
+#[must_use]
+pub fn name(user_agent: &str) -> String {
+    let plain: String = user_agent.chars().filter(|c| !c.is_control()).take(512).collect();
+    if let Some(found) = woothee::parser::Parser::new().parse(&plain)
+        && found.name != "UNKNOWN"
+        && found.category != "crawler"
+        && found.os != "UNKNOWN"
+    {
+        return format!("{} on {}", found.name, found.os);
+    }
+    // Programs call themselves `name/version`.
+    let product = plain.split([' ', '/', '(']).find(|word| !word.is_empty()).unwrap_or_default();
+    if product.is_empty() { "Unknown device".to_owned() } else { product.chars().take(80).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name;
+
+    #[test]
+    fn browsers_and_programs_have_names() {
+        assert_eq!(name("Mozilla/5.0 (X11; Linux x86_64; rv:142.0) Gecko/20100101 Firefox/142.0"), "Firefox on Linux");
+        assert_eq!(name("curl/8.1.2"), "curl");
+        assert_eq!(name(""), "Unknown device");
+        assert_eq!(name("a\r\nb"), "ab");
+        assert!(name(&"x".repeat(5_000)).len() <= 80);
+    }
+}

@@ -1,0 +1,98 @@
+//! Where a request comes from. Headers count only from proxies that the settings name.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use poem::{
+    Addr, Request,
+    http::{HeaderMap, header},
+};
+
+use crate::service::Client;
+
+/// The client of a request.
+pub(super) fn resolve(req: &Request, trusted: &[IpNet]) -> Client {
+    let peer = match &req.remote_addr().0 {
+        Addr::SocketAddr(address) => address.ip().to_canonical(),
+        _ => IpAddr::from([127, 0, 0, 1]),
+    };
+    let user_agent = req.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    Client { ip: address(peer, req.headers(), trusted), user_agent: user_agent.to_owned() }
+}
+
+/// The right-most hop that is no proxy of ours; the peer itself if it is none, or if its header can't be read.
+fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_ours = |ip: IpAddr| trusted.iter().any(|network| network.contains(&ip));
+    if !is_ours(peer) {
+        return peer;
+    }
+    let hops = hops(headers);
+    let mut last = peer;
+    for hop in hops.iter().rev() {
+        let Some(ip) = hop else { return last };
+        if !is_ours(*ip) {
+            return *ip;
+        }
+        last = *ip;
+    }
+    last
+}
+
+/// The hops that proxies wrote down, left to right; `None` stands for one that can't be read. `Forwarded` (RFC 7239)
+/// wins over `X-Forwarded-For`; the two are never mixed.
+fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    let list = |name: &str| -> Vec<String> {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
+    };
+    let forwarded = list("forwarded");
+    if forwarded.is_empty() {
+        return list("x-forwarded-for").iter().map(|item| node(item)).collect();
+    }
+    let hop = |item: &String| {
+        let pair = item.split(';').find_map(|pair| pair.trim().split_once('=').filter(|(key, _)| key.eq_ignore_ascii_case("for")))?;
+        node(pair.1.trim_matches('"'))
+    };
+    forwarded.iter().map(hop).collect()
+}
+
+/// `192.0.2.1`, `192.0.2.1:80`, `[2001:db8::1]`, `[2001:db8::1]:80` or `2001:db8::1`.
+fn node(text: &str) -> Option<IpAddr> {
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return Some(ip.to_canonical());
+    }
+    if let Ok(address) = text.parse::<std::net::SocketAddr>() {
+        return Some(address.ip().to_canonical());
+    }
+    text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(peer: &str, header: (&'static str, &str), trusted: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert(header.0, header.1.parse().unwrap());
+        let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
+        address(peer.parse().unwrap(), &headers, &trusted).to_string()
+    }
+
+    const XFF: &str = "x-forwarded-for";
+
+    #[test]
+    fn headers_of_strangers_do_not_count() {
+        assert_eq!(seen("203.0.113.9", (XFF, "1.2.3.4"), &[]), "203.0.113.9");
+        assert_eq!(seen("203.0.113.9", ("forwarded", "for=1.2.3.4"), &["10.0.0.0/8"]), "203.0.113.9");
+    }
+
+    #[test]
+    fn the_right_most_untrusted_hop_counts() {
+        let ours = &["10.0.0.0/8"];
+        assert_eq!(seen("10.0.0.1", (XFF, "6.6.6.6, 203.0.113.9, 10.0.0.2"), ours), "203.0.113.9");
+        assert_eq!(seen("10.0.0.1", (XFF, "10.0.0.3, 10.0.0.2"), ours), "10.0.0.3");
+        assert_eq!(seen("10.0.0.1", (XFF, "203.0.113.9, rubbish"), ours), "10.0.0.1", "what can't be read ends the search");
+        assert_eq!(seen("10.0.0.1", ("forwarded", "for=6.6.6.6, for=\"[2001:db8::1]:4711\";proto=https"), ours), "2001:db8::1");
+        assert_eq!(seen("10.0.0.1", ("forwarded", "for=_hidden"), ours), "10.0.0.1");
+    }
+}

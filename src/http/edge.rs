@@ -1,0 +1,190 @@
+//! The outermost endpoint: request id, body limit, panics, failures in our words, safe headers, one log line.
+//!
+//! One layer and not six, because each layer costs the hot path a boxed future.
+
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+
+use futures_util::FutureExt as _;
+use poem::{
+    Body, Endpoint, IntoResponse, Request, Response, Result,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+};
+use poem_openapi::OperationId;
+
+use super::{
+    access_log::{AccessLog, Line},
+    failure::Failure,
+    request_id::RequestId,
+    route::RoutePattern,
+    ui::SharedViews,
+};
+use crate::{app::App, domain::Error};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// How long a client may take to send its body.
+const BODY_TIME: std::time::Duration = std::time::Duration::from_secs(15);
+const NO_CONTENT_CSP: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+
+/// What is known of the routes for 405s and the log.
+pub(super) struct RouteTable {
+    /// Pattern of each operation, by its id.
+    pub(super) operations: HashMap<String, String>,
+    /// Pattern and methods of every route.
+    pub(super) methods: Vec<(String, Vec<String>)>,
+}
+
+/// The endpoint.
+pub(super) struct Edge<E> {
+    pub(super) inner: E,
+    pub(super) app: Arc<App>,
+    pub(super) views: SharedViews,
+    pub(super) log: AccessLog,
+    pub(super) routes: RouteTable,
+}
+
+impl<E: Endpoint> Endpoint for Edge<E> {
+    type Output = Response;
+
+    async fn call(&self, mut req: Request) -> Result<Response> {
+        let started = Instant::now();
+        let id = RequestId::next();
+        let method = req.method().clone();
+        let uri = req.uri().clone();
+        req.set_data(id);
+        req.set_data(Arc::clone(&self.app));
+        let outcome = match self.read_body(&mut req).await {
+            Ok(()) => AssertUnwindSafe(self.inner.call(req)).catch_unwind().await.unwrap_or_else(|_| {
+                // The hook has logged where and why.
+                Err(Failure::from(Error::internal("a handler panicked")).into())
+            }),
+            Err(failure) => Err(failure.into()),
+        };
+        let (mut reply, pattern, code) = match outcome {
+            Ok(reply) => {
+                let reply = reply.into_response();
+                let pattern = self.pattern(reply.data(), reply.data());
+                (reply, pattern, None)
+            }
+            Err(error) if error.is_from_response() => {
+                let pattern = self.pattern(error.data(), error.data());
+                (error.into_response(), pattern, None)
+            }
+            Err(error) => {
+                let pattern = self.pattern(error.data(), error.data());
+                let mut failure = Failure::from_framework(&error);
+                if failure.status == StatusCode::METHOD_NOT_ALLOWED {
+                    failure.allow = self.routes.allow(uri.path());
+                }
+                report(&failure, &id);
+                let reply = if uri.path().starts_with("/ui/") { super::ui::failure_page(&self.views, &failure) } else { failure.problem(&id) };
+                (reply, pattern, Some(failure.code))
+            }
+        };
+        if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+            reply.headers_mut().insert(REQUEST_ID, value);
+        }
+        self.protect(reply.headers_mut());
+        let line = Line {
+            at: self.app.clock.now(),
+            id: id.as_str(),
+            method: known(&method),
+            route: pattern,
+            status: reply.status().as_u16(),
+            took: started.elapsed(),
+            code,
+        };
+        self.log.write(&line);
+        Ok(reply)
+    }
+}
+
+/// The method's name if it is a standard one: others are whatever a client made up.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "OTHER",
+    }
+}
+
+impl<E> Edge<E> {
+    /// Reads the body under its limit, whether its length is announced or not, and puts it back as one piece.
+    async fn read_body(&self, req: &mut Request) -> Result<(), Failure> {
+        let limit = self.app.settings.body_limit;
+        let announced = match req.headers().get(header::CONTENT_LENGTH) {
+            Some(length) => Some(length.to_str().ok().and_then(|text| text.parse::<usize>().ok()).ok_or_else(|| Failure::shape(Vec::new()))?),
+            None => None,
+        };
+        match announced {
+            Some(0) => return Ok(()),
+            // RFC 9112 section 6.3: neither header, no body. In-process tests send bodies without either.
+            None if matches!(*req.method(), Method::GET | Method::HEAD) && !req.headers().contains_key(header::TRANSFER_ENCODING) => return Ok(()),
+            Some(length) if length > limit => return Err(Failure::too_large(limit)),
+            _ => {}
+        }
+        let read = tokio::time::timeout(BODY_TIME, req.take_body().into_bytes_limit(limit));
+        let bytes = match read.await {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(poem::error::ReadBodyError::PayloadTooLarge)) => return Err(Failure::too_large(limit)),
+            Ok(Err(_)) => return Err(Failure::shape(Vec::new())),
+            Err(_) => return Err(Failure::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The body took too long to arrive.")),
+        };
+        req.set_body(Body::from(bytes));
+        Ok(())
+    }
+
+    fn pattern<'a>(&'a self, operation: Option<&OperationId>, route: Option<&RoutePattern>) -> &'a str {
+        match (operation, route) {
+            (Some(operation), _) => self.routes.operations.get(operation.0).map_or("", String::as_str),
+            (None, Some(route)) => route.0,
+            (None, None) => "",
+        }
+    }
+
+    /// Headers that every reply has unless its handler knows better (OWASP ASVS 5.0 3.4).
+    fn protect(&self, headers: &mut HeaderMap) {
+        let mut absent = |name: HeaderName, value: HeaderValue| {
+            headers.entry(name).or_insert(value);
+        };
+        absent(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        absent(header::CONTENT_SECURITY_POLICY, NO_CONTENT_CSP);
+        absent(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        absent(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        absent(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+        if self.app.settings.public_url.starts_with("https://") {
+            absent(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000; includeSubDomains"));
+        }
+    }
+}
+
+impl RouteTable {
+    /// The methods of the route that `path` leads to (RFC 9110 section 15.5.6).
+    fn allow(&self, path: &str) -> Option<String> {
+        let fits = |pattern: &str| {
+            let (mut wanted, mut given) = (pattern.split('/'), path.split('/'));
+            loop {
+                match (wanted.next(), given.next()) {
+                    (None, None) => return true,
+                    (Some(wanted), Some(given)) if wanted == given || (wanted.starts_with('{') && !given.is_empty()) => {}
+                    _ => return false,
+                }
+            }
+        };
+        self.methods.iter().find(|(pattern, _)| fits(pattern)).map(|(_, methods)| methods.join(", "))
+    }
+}
+
+/// Faults of ours with their cause, faults of clients quietly. Once, here and nowhere else.
+fn report(failure: &Failure, id: &RequestId) {
+    let cause = failure.cause.as_deref().unwrap_or_default();
+    if failure.status.is_server_error() {
+        tracing::error!(request_id = %id, code = failure.code, cause, "request failed");
+    } else {
+        tracing::debug!(request_id = %id, code = failure.code, "request refused");
+    }
+}

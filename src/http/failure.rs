@@ -1,0 +1,203 @@
+//! From facts to statuses. The one place that knows which number a fault is, and how a problem is written.
+//!
+//! Whatever the framework raises is put into our own words here: its texts quote what was sent.
+
+use poem::{
+    Response,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+};
+use serde::Serialize;
+
+use super::request_id::RequestId;
+use crate::domain::{Error, FieldError, error::codes};
+
+/// A fault on its way to a client.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) detail: String,
+    pub(crate) errors: Vec<FieldError>,
+    /// Why a session ended.
+    pub(crate) reason: Option<&'static str>,
+    /// Seconds until it is worth another try.
+    pub(crate) retry_after: Option<u64>,
+    /// What a 401 asks for (RFC 6750 section 3).
+    challenge: Option<&'static str>,
+    /// Methods that the path knows, for a 405.
+    pub(crate) allow: Option<String>,
+    /// For the log alone.
+    pub(crate) cause: Option<String>,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.code)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<Failure> for poem::Error {
+    fn from(failure: Failure) -> Self {
+        let status = failure.status;
+        Self::new(failure, status)
+    }
+}
+
+const NO_TOKEN: &str = r#"Bearer realm="realmgate""#;
+const BAD_TOKEN: &str = r#"Bearer realm="realmgate", error="invalid_token""#;
+
+impl Failure {
+    /// A fault without further members.
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), errors: Vec::new(), reason: None, retry_after: None, challenge: None, allow: None, cause: None }
+    }
+
+    /// A body of another shape than the operation takes.
+    pub(crate) fn shape(errors: Vec<FieldError>) -> Self {
+        Self { errors, ..Self::new(StatusCode::BAD_REQUEST, codes::INVALID_REQUEST, "The request has another shape than this operation takes.") }
+    }
+
+    /// A body that is no JSON.
+    pub(crate) fn malformed(detail: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, codes::MALFORMED_JSON, detail)
+    }
+
+    /// A body over the limit.
+    pub(crate) fn too_large(limit: usize) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, codes::PAYLOAD_TOO_LARGE, format!("The body may have {limit} bytes at most."))
+    }
+
+    /// A body of another content type.
+    pub(crate) fn media_type(wanted: &str) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, codes::UNSUPPORTED_MEDIA_TYPE, format!("This operation takes `Content-Type: {wanted}`."))
+    }
+
+    /// A form that no page of ours posted.
+    pub(crate) fn cross_site() -> Self {
+        Self::new(StatusCode::FORBIDDEN, codes::CROSS_SITE, "This form did not come from this site. Open the page again and send it from there.")
+    }
+
+    /// What the framework raised, in our words.
+    pub(crate) fn from_framework(error: &poem::Error) -> Self {
+        if let Some(failure) = error.downcast_ref::<Self>() {
+            return failure.clone();
+        }
+        if let Some(fault) = error.downcast_ref::<poem_openapi::error::ParseParamError>() {
+            return Self::shape(vec![FieldError::new(fault.name, "invalid", "can't be read")]);
+        }
+        if error.is::<poem_openapi::error::ParsePathError>() {
+            return Error::NotFound.into();
+        }
+        match error.status() {
+            StatusCode::NOT_FOUND => Error::NotFound.into(),
+            StatusCode::METHOD_NOT_ALLOWED => Self::new(StatusCode::METHOD_NOT_ALLOWED, codes::METHOD_NOT_ALLOWED, "This path does not know this method."),
+            StatusCode::PAYLOAD_TOO_LARGE => Self::new(StatusCode::PAYLOAD_TOO_LARGE, codes::PAYLOAD_TOO_LARGE, "The body is too large."),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, codes::UNSUPPORTED_MEDIA_TYPE, "This operation does not take this content type.")
+            }
+            StatusCode::UNAUTHORIZED => Error::MissingCredential.into(),
+            status if status.is_client_error() => Self::shape(Vec::new()),
+            // The texts of faults that are ours may hold anything; the log gets their type alone.
+            status => Self { cause: Some(format!("the framework raised {status}")), ..Error::internal("framework").into() },
+        }
+    }
+
+    /// The reply as a problem (RFC 9457).
+    pub(crate) fn problem(&self, id: &RequestId) -> Response {
+        let body = Problem {
+            kind: format!("urn:realmgate:error:{}", self.code),
+            title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: self.status.as_u16(),
+            detail: self.detail.clone(),
+            code: self.code.to_owned(),
+            request_id: id.to_string(),
+            errors: if self.errors.is_empty() { None } else { Some(&self.errors) },
+            reason: self.reason,
+        };
+        let mut reply = Response::builder().status(self.status).content_type("application/problem+json").body(serde_json::to_vec(&body).unwrap_or_default());
+        self.put_headers(&mut reply);
+        reply
+    }
+
+    /// `Retry-After`, `WWW-Authenticate`, `Allow`.
+    pub(crate) fn put_headers(&self, reply: &mut Response) {
+        let mut put = |name: HeaderName, value: Option<HeaderValue>| {
+            if let Some(value) = value {
+                reply.headers_mut().insert(name, value);
+            }
+        };
+        put(header::RETRY_AFTER, self.retry_after.map(HeaderValue::from));
+        put(header::WWW_AUTHENTICATE, self.challenge.map(HeaderValue::from_static));
+        put(header::ALLOW, self.allow.as_deref().and_then(|methods| methods.parse().ok()));
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: String,
+    status: u16,
+    detail: String,
+    code: String,
+    request_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<&'a Vec<FieldError>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let code = error.code();
+        let (status, detail) = match &error {
+            Error::InvalidCredentials => (StatusCode::UNAUTHORIZED, "The e-mail address or the password is wrong."),
+            Error::EmailNotVerified => (StatusCode::FORBIDDEN, "Verify your e-mail address first: follow the link in the mail, or ask for another one."),
+            Error::AccountLocked => (StatusCode::FORBIDDEN, "This user is locked. Ask the operator."),
+            Error::WrongPassword => (StatusCode::FORBIDDEN, "The current password is wrong."),
+            Error::InvalidOneTimeToken => (StatusCode::BAD_REQUEST, "The token or code is wrong, was used already or has expired. Ask for a new mail."),
+            Error::InvalidRefreshToken { .. } => (StatusCode::UNAUTHORIZED, "The refresh token is not valid any more. Sign in again."),
+            Error::MissingCredential => (StatusCode::UNAUTHORIZED, "This operation needs `Authorization: Bearer <access token>`."),
+            Error::InvalidAccessToken => (StatusCode::UNAUTHORIZED, "The access token is not valid."),
+            Error::AccessTokenExpired => (StatusCode::UNAUTHORIZED, "The access token has expired. Refresh it."),
+            Error::SessionEnded { .. } => (StatusCode::UNAUTHORIZED, "The session has ended. Sign in again."),
+            Error::RealmMismatch => (StatusCode::UNAUTHORIZED, "The credential belongs to another realm than the one that the request names."),
+            Error::NotPermitted => (StatusCode::FORBIDDEN, "The caller may not do this."),
+            Error::NotFound => (StatusCode::NOT_FOUND, "There is nothing here."),
+            Error::RealmNotFound => (StatusCode::NOT_FOUND, "There is no such realm."),
+            Error::RealmSuspended => (StatusCode::FORBIDDEN, "This realm is suspended."),
+            Error::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "Some values are not acceptable; `errors` names them."),
+            Error::Taken { .. } => (StatusCode::CONFLICT, "This value is in use already."),
+            Error::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "Too many requests. Wait and try again."),
+            Error::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "The service is busy. Nothing was done; try again."),
+            Error::Unavailable(_) | Error::Conflict(_) => (StatusCode::SERVICE_UNAVAILABLE, "The service is unavailable for the moment. Try again."),
+            Error::Setup(_) | Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here. The request id finds it in our log."),
+        };
+        let mut failure = Self::new(status, code, detail);
+        match &error {
+            Error::Invalid(errors) => failure.errors.clone_from(errors),
+            Error::Taken { field } => failure.errors = vec![FieldError::new(*field, "taken", "is in use already")],
+            Error::InvalidRefreshToken { reason } => failure.reason = reason.map(crate::domain::session::EndReason::as_str),
+            Error::SessionEnded { reason } => failure.reason = Some(reason.as_str()),
+            Error::RateLimited { retry_after } | Error::Busy { retry_after } => failure.retry_after = Some(*retry_after),
+            Error::Unavailable(_) | Error::Conflict(_) => failure.retry_after = Some(2),
+            _ => {}
+        }
+        failure.challenge = match &error {
+            Error::MissingCredential => Some(NO_TOKEN),
+            Error::InvalidAccessToken | Error::AccessTokenExpired | Error::SessionEnded { .. } | Error::RealmMismatch => Some(BAD_TOKEN),
+            // RFC 9110 section 15.5.2: every 401 says what would be accepted.
+            Error::InvalidCredentials | Error::InvalidRefreshToken { .. } => Some(NO_TOKEN),
+            _ => None,
+        };
+        failure.cause = match &error {
+            Error::Unavailable(cause) | Error::Conflict(cause) | Error::Internal(cause) => Some(cause.to_string()),
+            Error::Setup(text) => Some(text.clone()),
+            _ => None,
+        };
+        failure
+    }
+}

@@ -1,0 +1,104 @@
+//! Protocols: each translates between HTTP and the services, and decides nothing.
+
+mod access_log;
+mod client;
+mod context;
+mod dev;
+mod docs;
+mod edge;
+mod failure;
+mod listener;
+mod native;
+mod ops;
+mod payload;
+mod problem;
+mod request_id;
+mod route;
+mod secret_text;
+mod shape;
+mod spec;
+mod ui;
+
+use std::{collections::HashMap, sync::Arc};
+
+use poem::{Endpoint, EndpointExt as _, Response, Route};
+use serde_json::Value;
+
+pub use access_log::AccessLog;
+pub use listener::serve;
+
+use crate::{app::App, config::Profile, domain::Result};
+
+/// Methods of the routes that stand in no OpenAPI document.
+const PLAIN_ROUTES: [(&str, &[&str]); 14] = [
+    ("/healthz/live", &["GET"]),
+    ("/healthz/ready", &["GET"]),
+    ("/realms/{realm}/.well-known/jwks.json", &["GET"]),
+    ("/realms/{realm}/.well-known/openid-configuration", &["GET"]),
+    ("/openapi/native.json", &["GET"]),
+    ("/openapi/native-3.0.json", &["GET"]),
+    ("/docs", &["GET"]),
+    ("/ui/style.css", &["GET"]),
+    ("/ui/verify-email", &["GET", "POST"]),
+    ("/ui/verify-email/resend", &["POST"]),
+    ("/ui/reset-password", &["GET", "POST"]),
+    ("/ui/setup", &["GET", "POST"]),
+    ("/dev/mailbox", &["GET"]),
+    ("/dev/mailbox/messages", &["GET"]),
+];
+
+/// Everything that this node answers, as one endpoint.
+///
+/// # Errors
+/// [`crate::domain::Error::Internal`] for page templates that can't be read.
+pub fn endpoint(app: &Arc<App>, log: AccessLog) -> Result<impl Endpoint<Output = Response> + use<>> {
+    let views: ui::SharedViews = Arc::new(ui::view::Views::new()?);
+    let mut route = Route::new();
+    route = ops::routes(route);
+    route = ui::routes(route);
+    if app.settings.profile == Profile::Dev {
+        route = dev::routes(route);
+    }
+    let route = route.nest(native::BASE, native::api());
+    let inner = route.data(Arc::clone(&views));
+    let routes = edge::RouteTable { operations: operations(), methods: methods() };
+    Ok(edge::Edge { inner, app: Arc::clone(app), views, log, routes })
+}
+
+/// The exported documents: file name and content.
+#[must_use]
+pub fn documents() -> Vec<(&'static str, String)> {
+    let native = native::api().spec();
+    vec![("native.json", spec::v3_1(&native)), ("native-3.0.json", spec::v3_0(&native))]
+}
+
+/// Method and pattern of every documented operation, by its id.
+fn each_operation(mut visit: impl FnMut(&str, &str, &str)) {
+    let document: Value = serde_json::from_str(&spec::v3_1(&native::api().spec())).unwrap_or_default();
+    for (path, item) in document["paths"].as_object().into_iter().flatten() {
+        for (method, operation) in item.as_object().into_iter().flatten() {
+            visit(operation["operationId"].as_str().unwrap_or_default(), method, path);
+        }
+    }
+}
+
+fn operations() -> HashMap<String, String> {
+    let mut operations = HashMap::new();
+    each_operation(|id, _, path| {
+        operations.insert(id.to_owned(), path.to_owned());
+    });
+    operations
+}
+
+fn methods() -> Vec<(String, Vec<String>)> {
+    let plain = PLAIN_ROUTES.iter().map(|(path, methods)| ((*path).to_owned(), methods.iter().map(|method| (*method).to_owned()).collect()));
+    let mut all: Vec<(String, Vec<String>)> = plain.collect();
+    each_operation(|_, method, path| {
+        let method = method.to_uppercase();
+        match all.iter_mut().find(|(known, _)| known == path) {
+            Some((_, methods)) => methods.push(method),
+            None => all.push((path.to_owned(), vec![method])),
+        }
+    });
+    all
+}

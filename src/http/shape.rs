@@ -1,0 +1,224 @@
+//! Whether a JSON value has the shape of a type: every fault at once, by name, without quoting any value.
+//!
+//! The schema is the very one that the OpenAPI file shows. Objects of requests never take unknown fields.
+
+use std::{
+    any::TypeId,
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+};
+
+use poem::http::StatusCode;
+use poem_openapi::{
+    registry::{MetaSchema, MetaSchemaRef, Registry},
+    types::Type,
+};
+use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use super::failure::Failure;
+use crate::domain::FieldError;
+
+/// Longest string where the schema sets no length.
+const MAX_STRING: usize = 8_192;
+
+struct Shape {
+    root: MetaSchemaRef,
+    schemas: BTreeMap<String, MetaSchema>,
+}
+
+static SHAPES: LazyLock<Mutex<HashMap<TypeId, Arc<Shape>>>> = LazyLock::new(Mutex::default);
+
+/// Reads JSON: no duplicate keys, nesting of 128 at most (serde_json's own bound), no lone surrogates.
+pub(super) fn parse(bytes: &[u8]) -> Result<Value, Failure> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = reader.deserialize_any(Strict).map_err(|error| {
+        if error.to_string().starts_with(DUPLICATE) {
+            return Failure::malformed("The body names one field twice.");
+        }
+        Failure::malformed(&format!("The body is not valid JSON (line {}, column {}).", error.line(), error.column()))
+    })?;
+    reader.end().map_err(|_| Failure::malformed("The body goes on after its JSON value."))?;
+    Ok(value)
+}
+
+const DUPLICATE: &str = "duplicate key";
+
+/// Builds a value and refuses objects that name a key twice, which parsers read differently.
+struct Strict;
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(item) = items.next_element_seed(Seed)? {
+            array.push(item);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut object = serde_json::Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            let value = entries.next_value_seed(Seed)?;
+            if object.insert(key, value).is_some() {
+                return Err(serde::de::Error::custom(DUPLICATE));
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+struct Seed;
+
+impl<'de> serde::de::DeserializeSeed<'de> for Seed {
+    type Value = Value;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(Strict)
+    }
+}
+
+/// Compares a value with the schema of `T`.
+///
+/// # Errors
+/// 400 `invalid_request` if a field is unknown, missing or of another type; 422 `validation_failed` if the shape is
+/// right and only values are not acceptable.
+pub(super) fn check<T: Type + 'static>(value: &Value) -> Result<(), Failure> {
+    let shape = {
+        let mut shapes = SHAPES.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(shapes.entry(TypeId::of::<T>()).or_insert_with(|| {
+            let mut registry = Registry::new();
+            T::register(&mut registry);
+            Arc::new(Shape { root: T::schema_ref(), schemas: registry.schemas })
+        }))
+    };
+    let mut walk = Walk { schemas: &shape.schemas, shape: Vec::new(), values: Vec::new() };
+    walk.value("", &shape.root, value);
+    if !walk.shape.is_empty() {
+        walk.shape.append(&mut walk.values);
+        return Err(Failure::shape(walk.shape));
+    }
+    if walk.values.is_empty() {
+        return Ok(());
+    }
+    let failure = Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", "Some values are not acceptable; `errors` names them.");
+    Err(Failure { errors: walk.values, ..failure })
+}
+
+struct Walk<'a> {
+    schemas: &'a BTreeMap<String, MetaSchema>,
+    shape: Vec<FieldError>,
+    values: Vec<FieldError>,
+}
+
+impl Walk<'_> {
+    fn value(&mut self, path: &str, schema: &MetaSchemaRef, value: &Value) {
+        match schema {
+            MetaSchemaRef::Reference(name) => {
+                if let Some(schema) = self.schemas.get(name) {
+                    self.against(path, schema, value);
+                }
+            }
+            MetaSchemaRef::Inline(schema) => self.against(path, schema, value),
+        }
+    }
+
+    fn against(&mut self, path: &str, schema: &MetaSchema, value: &Value) {
+        if value.is_null() && schema.nullable {
+            return;
+        }
+        // A described or nullable reference stands in the schema as allOf [reference, rest].
+        for part in &schema.all_of {
+            if let MetaSchemaRef::Reference(_) = part {
+                return self.value(path, part, value);
+            }
+        }
+        match (schema.ty, value) {
+            ("object", Value::Object(fields)) => self.object(path, schema, fields),
+            ("string", Value::String(text)) => self.string(path, schema, text),
+            ("array", Value::Array(items)) => {
+                if let Some(each) = &schema.items {
+                    for (index, item) in items.iter().enumerate() {
+                        self.value(&join(path, &index.to_string()), each, item);
+                    }
+                }
+            }
+            ("boolean", Value::Bool(_)) | ("number", Value::Number(_)) | ("", _) => {}
+            ("integer", Value::Number(number)) if number.is_i64() || number.is_u64() => {}
+            (wanted, _) => self.shape.push(FieldError::new(path, "wrong_type", format!("must be {}", with_article(wanted)))),
+        }
+    }
+
+    fn object(&mut self, path: &str, schema: &MetaSchema, fields: &serde_json::Map<String, Value>) {
+        for (name, value) in fields {
+            match schema.properties.iter().find(|(known, _)| known == name) {
+                Some((_, schema)) => self.value(&join(path, name), schema, value),
+                None => self.shape.push(FieldError::new(join(path, &shown(name)), "unknown", "is not a field of this request")),
+            }
+        }
+        for name in &schema.required {
+            if !fields.contains_key(*name) {
+                self.shape.push(FieldError::new(join(path, name), "required", "is required"));
+            }
+        }
+    }
+
+    fn string(&mut self, path: &str, schema: &MetaSchema, text: &str) {
+        if text.contains('\0') {
+            self.values.push(FieldError::new(path, "invalid_character", "must not contain the character U+0000"));
+        }
+        let most = schema.max_length.unwrap_or(MAX_STRING);
+        if text.chars().count() > most {
+            self.values.push(FieldError::new(path, "too_long", format!("must have {most} characters at most")));
+        }
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+/// A field's name as a client made it up: short, and without what could disturb a log or a terminal.
+fn shown(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(64).collect()
+}
+
+fn with_article(kind: &str) -> String {
+    let article = if kind.starts_with(['a', 'i', 'o']) { "an" } else { "a" };
+    format!("{article} {kind}")
+}
+
