@@ -1,2 +1,4 @@
 //! Realmgate.
 pub mod domain;
+pub mod http;
+pub mod mail;

@@ -1,0 +1,2 @@
+//! HTTP adapters.
+pub mod ui;

@@ -1,0 +1,2 @@
+//! Server-rendered pages.
+pub mod view;
