@@ -4,8 +4,11 @@
 //! services and the worker. The development mailbox is a table, so a service writes it, not this folder.
 
 pub mod message;
-pub mod plain;
+mod plain;
+pub mod relay;
 pub mod render;
+pub mod transport;
 
 pub use message::Message;
 pub use render::{Rendered, Renderer};
+pub use transport::{Outgoing, SendFault, Transport, check_sender};

@@ -11,7 +11,7 @@ const LONGEST: usize = 100;
 /// A person's name, a device, or anything else that anybody may have typed: one line of at most 100 characters in which
 /// no mail program finds an address to link (`http://evil.example` becomes `http: //evil. example`).
 #[must_use]
-pub fn foreign(text: &str) -> String {
+pub(super) fn foreign(text: &str) -> String {
     let line = line(text).replace("://", ": //");
     let mut out = String::with_capacity(line.len() + 8);
     let mut rest = line.chars().peekable();
@@ -28,7 +28,7 @@ pub fn foreign(text: &str) -> String {
 
 /// A realm's display name: a DNS name stays as it is, for that is what realms are called; all else is [`foreign`].
 #[must_use]
-pub fn realm(text: &str) -> String {
+pub(super) fn realm(text: &str) -> String {
     let text = line(text);
     if host_name("realm", &text).is_ok() { text } else { foreign(&text) }
 }
@@ -36,7 +36,7 @@ pub fn realm(text: &str) -> String {
 /// One line: runs of white space and control characters become one space, marks that change the direction or hide
 /// text are dropped. Joiners (U+200C, U+200D) stay: names in several scripts need them.
 #[must_use]
-pub fn line(text: &str) -> String {
+pub(super) fn line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
