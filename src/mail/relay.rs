@@ -4,9 +4,7 @@
 
 use std::net::IpAddr;
 
-use lettre::transport::smtp::{
-    SMTP_PORT, SUBMISSION_PORT, SUBMISSIONS_PORT, authentication::Credentials, client::TlsParameters, extension::ClientId,
-};
+use lettre::transport::smtp::{SMTP_PORT, SUBMISSION_PORT, SUBMISSIONS_PORT, authentication::Credentials, client::TlsParameters, extension::ClientId};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
@@ -43,7 +41,8 @@ impl Relay {
     /// # Errors
     /// [`Error::Setup`] with what to write instead, without quoting what was written.
     pub(super) fn parse(url: &SecretString) -> Result<Self> {
-        let url = Url::parse(url.expose_secret()).map_err(|_| fault("it is no URL; write smtps://user:password@mail.example.com, user and password percent-encoded"))?;
+        let url = Url::parse(url.expose_secret())
+            .map_err(|_| fault("it is no URL; write smtps://user:password@mail.example.com, user and password percent-encoded"))?;
         let host = match url.host() {
             Some(Host::Domain(name)) if !name.is_empty() => name.to_ascii_lowercase(),
             Some(Host::Ipv4(ip)) => ip.to_string(),
@@ -56,7 +55,8 @@ impl Relay {
                 return Err(fault("`tls` is the only parameter it takes, and once"));
             }
         }
-        let parameters = || TlsParameters::new(host.clone()).map_err(|_| fault("no TLS for this host: it is no valid name, or this machine has no root certificates"));
+        let parameters =
+            || TlsParameters::new(host.clone()).map_err(|_| fault("no TLS for this host: it is no valid name, or this machine has no root certificates"));
         let (protection, default_port) = match (url.scheme(), tls.as_deref()) {
             ("smtps", None | Some("required")) => (Protection::Tls(parameters()?), SUBMISSIONS_PORT),
             ("smtp", None) if is_loopback(&host) => (Protection::Plain, SMTP_PORT),
@@ -95,7 +95,8 @@ fn percent_decoded(text: &str) -> Result<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
-        let hex = (first == b'%').then(|| tail.get(..2).and_then(|pair| std::str::from_utf8(pair).ok()).and_then(|pair| u8::from_str_radix(pair, 16).ok())).flatten();
+        let hex =
+            (first == b'%').then(|| tail.get(..2).and_then(|pair| std::str::from_utf8(pair).ok()).and_then(|pair| u8::from_str_radix(pair, 16).ok())).flatten();
         bytes.push(hex.unwrap_or(first));
         rest = if hex.is_some() { &tail[2..] } else { tail };
     }

@@ -34,10 +34,8 @@ macro_rules! parts {
     };
 }
 
-const SHARED: [(&str, &str); 2] = [
-    ("layout.html", include_str!("../../templates/email/layout.html")),
-    ("parts.html", include_str!("../../templates/email/parts.html")),
-];
+const SHARED: [(&str, &str); 2] =
+    [("layout.html", include_str!("../../templates/email/layout.html")), ("parts.html", include_str!("../../templates/email/parts.html"))];
 
 const TEMPLATES: [[(&str, &str); 3]; 5] =
     [parts!("verify_email"), parts!("account_exists"), parts!("reset_password"), parts!("password_changed"), parts!("refresh_reuse")];

@@ -228,5 +228,4 @@ fn is_enhanced_code(word: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "transport_tests.rs"]
 mod tests;
