@@ -1,0 +1,128 @@
+//! Tests of `view.rs`: every page renders strictly, keeps what people typed harmless, and says what a form needs.
+
+use chrono::DateTime;
+
+use super::*;
+use crate::mail::{Message, Renderer};
+
+const EVIL: &str = "<script>x</script>\r\n{{7*7}} http://evil.example \" onfocus='x' autofocus";
+
+/// Every page in every state, with `text` wherever foreign text can stand.
+fn pages(text: &str) -> Vec<(&'static str, String)> {
+    let views = Views::new("").unwrap();
+    let (own, errors) = (|| text.to_owned(), vec![text.to_owned(), text.to_owned()]);
+    let link = || Some(Link { label: own(), href: "https://app.acme.example/login".to_owned() });
+    let at = DateTime::UNIX_EPOCH;
+    let item = |id: &str| MailboxItem { id: id.to_owned(), to: own(), subject: own(), created_at: at, text: own(), html: own() };
+    let forgot = ForgotPasswordPage { realm: own(), csrf: own(), email: own(), expired: false, errors: errors.clone() };
+    let notice = NoticePage { realm: Some(own()), title: own(), text: own(), tone: Tone::Info, link: link() };
+    let mailbox = MailboxPage { to: own(), items: vec![item("1"), item("2")], open: Some("2".to_owned()) };
+    // Rendered by the strict way, not by `Page::render`, which hides a failure from the visitor.
+    fn page<P: Page>(views: &Views, name: &'static str, page: &P) -> (&'static str, String) {
+        (name, views.render(P::TEMPLATE, page.values(views)).unwrap_or_else(|fault| panic!("{name}: {fault:?}")))
+    }
+    vec![
+        page(&views, "verify", &VerifyEmailPage { realm: own(), token: own(), csrf: own() }),
+        page(&views, "verify-done", &VerifyEmailDonePage { realm: own(), link: link() }),
+        page(&views, "verify-failed", &VerifyEmailFailedPage { realm: own(), csrf: own(), email: own(), errors: errors.clone() }),
+        page(&views, "reset", &ResetPasswordPage { realm: own(), token: own(), csrf: own(), min: 8, errors: errors.clone() }),
+        page(&views, "reset-done", &ResetPasswordDonePage { realm: own(), link: link() }),
+        page(&views, "forgot", &forgot),
+        page(&views, "forgot-expired", &ForgotPasswordPage { expired: true, errors: vec![], ..forgot }),
+        page(&views, "setup", &SetupPage { token: own(), csrf: own(), min: 8, name: own(), email: own(), errors }),
+        page(&views, "notice-good", &NoticePage { tone: Tone::Good, realm: None, link: None, ..notice.clone() }),
+        page(&views, "notice-bad", &NoticePage { tone: Tone::Bad, ..notice.clone() }),
+        page(&views, "notice", &notice),
+        page(&views, "mailbox", &mailbox),
+        page(&views, "mailbox-list", &MailboxPage { open: None, ..mailbox.clone() }),
+        page(&views, "mailbox-empty", &MailboxPage { items: vec![], ..mailbox }),
+    ]
+}
+
+#[test]
+fn every_page_is_a_whole_document_without_outside_assets() {
+    for (name, html) in pages("Acme") {
+        assert!(html.starts_with("<!doctype html>\n<html lang=\"en\">") && html.trim_end().ends_with("</html>"), "{name}: {html}");
+        assert_eq!(html.matches("<h1>").count(), 1, "{name}: {html}");
+        assert_eq!(html.matches("<main>").count(), 1, "{name}");
+        for foreign in ["<script", "<style", "style=", "src=\"", "@import", " onclick=", " onload=", " onsubmit="] {
+            assert!(!html.contains(foreign), "{name}: {foreign}");
+        }
+        assert!(html.contains("style.css?v="), "{name}");
+        for field in html.split("<input ").skip(1).filter(|field| !field.contains("type=\"hidden\"")) {
+            let id = field.split("id=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+            assert!(html.contains(&format!("<label for=\"{id}\">")), "{name}: {id} has no label");
+        }
+    }
+}
+
+#[test]
+fn what_people_typed_is_harmless_on_every_page() {
+    for ((name, evil), (_, plain)) in pages(EVIL).into_iter().zip(pages("Acme")) {
+        assert!(!evil.contains("<script") && !evil.contains("\" onfocus"), "{name}: {evil}");
+        assert!(evil.contains("{{7*7}}") && !evil.contains("{{49}}"), "{name}: {evil}");
+        for mark in ["<a ", "href=", "autofocus>", "<input", "<form"] {
+            assert_eq!(evil.matches(mark).count(), plain.matches(mark).count(), "{name}: {mark}");
+        }
+        assert!(!evil.contains("href=\"http:&#x2f;&#x2f;evil"), "{name}");
+    }
+}
+
+#[test]
+fn faults_are_announced_and_tied_to_their_field() {
+    for (name, html) in pages("Acme") {
+        let alerts = usize::from(["verify-failed", "reset", "forgot", "setup"].contains(&name));
+        assert_eq!(html.matches("role=\"alert\"").count(), alerts, "{name}");
+        assert_eq!(html.contains("<title>Error: "), alerts == 1, "{name}");
+        assert_eq!(html.contains("aria-invalid=\"true\""), alerts == 1 && name != "setup", "{name}");
+    }
+}
+
+#[test]
+fn forms_post_what_their_handlers_take() {
+    let forms = [
+        ("verify", "/ui/verify-email", &["csrf", "token"][..]),
+        ("verify-failed", "/ui/verify-email/resend", &["csrf", "email"]),
+        ("reset", "/ui/reset-password", &["csrf", "token", "password"]),
+        ("forgot", "/ui/forgot-password", &["csrf", "email"]),
+        ("setup", "/ui/setup", &["csrf", "token", "name", "email", "password"]),
+    ];
+    let pages = pages("Acme");
+    for (name, action, fields) in forms {
+        let html = &pages.iter().find(|(page, _)| *page == name).unwrap().1;
+        assert!(html.contains(&format!("method=\"post\" action=\"{action}\"")), "{name}: {html}");
+        let names: Vec<_> = html.split("<input ").skip(1).map(|field| field.split("name=\"").nth(1).unwrap().split('"').next().unwrap()).collect();
+        assert_eq!(names, fields, "{name}");
+    }
+    assert_eq!(pages.iter().filter(|(_, html)| html.contains("method=\"post\"")).count(), forms.len() + 1);
+}
+
+#[test]
+fn a_link_leads_to_the_web_or_to_us() {
+    let views = Views::new("/id/").unwrap();
+    for (href, shown) in [("https://app.example", true), ("/ui/setup", true), ("javascript:alert(1)", false), ("data:text/html,x", false)] {
+        let link = Some(Link { label: "Go on".to_owned(), href: href.to_owned() });
+        assert_eq!(VerifyEmailDonePage { realm: "Acme".to_owned(), link }.render(&views).contains("Go on"), shown, "{href}");
+    }
+    let page = VerifyEmailPage { realm: "Acme".to_owned(), token: "t".to_owned(), csrf: "c".to_owned() }.render(&views);
+    assert!(page.contains("action=\"&#x2f;id/ui/verify-email\""), "{page}");
+}
+
+#[test]
+fn the_mailbox_shows_our_mails_with_usable_links() {
+    let renderer = Renderer::new().unwrap();
+    let mail = renderer.render("en", &Message::samples_for(EVIL, "Acme", EVIL)[0]).unwrap();
+    let item = MailboxItem {
+        id: "7".to_owned(),
+        to: "a+b@example.com".to_owned(),
+        subject: mail.subject,
+        created_at: DateTime::UNIX_EPOCH,
+        text: mail.text,
+        html: mail.html,
+    };
+    let html = MailboxPage { to: "a+b@example.com".to_owned(), items: vec![item], open: Some("7".to_owned()) }.render(&Views::new("").unwrap());
+    assert!(html.contains("to=a%2Bb%40example.com&amp;id=7"), "{html}");
+    assert_eq!(html.matches("target=\"_blank\" rel=\"noopener noreferrer\"").count(), 1, "only the mail's own link is one");
+    assert!(html.contains("srcdoc=\"&lt;!doctype html&gt;") && html.contains("&lt;base target=&quot;_blank&quot;&gt;"), "{html}");
+    assert!(html.contains("1970-01-01 00:00:00 UTC") && !html.contains("allow-scripts") && !html.contains("allow-same-origin"));
+}

@@ -1,0 +1,176 @@
+//! Every mail the service sends, each with exactly what its template may say.
+//!
+//! A variant's folder under `templates/email/` holds its subject, text and HTML part. A new mail is a variant here, its
+//! folder, its three lines in `render.rs` and a sample; the test there renders all samples, so none is forgotten.
+
+use minijinja::{Value, context};
+
+use super::plain;
+
+/// A mail, before it is put into words. Names, realms and devices are as people typed them; [`Message::context`] makes
+/// them harmless. Links are ours, from the configured public address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// Proof of an address, by link or by code.
+    VerifyEmail {
+        /// Who signed up, in their own words.
+        name: String,
+        /// Display name of the realm.
+        realm: String,
+        /// The page that asks for a click; opening it proves nothing yet.
+        link: String,
+        /// Six digits.
+        code: String,
+        /// Life of the link in whole hours.
+        link_hours: u32,
+        /// Life of the code in whole minutes.
+        code_minutes: u32,
+    },
+    /// Somebody signed up with the address of an existing user; only its owner learns so.
+    AccountExists {
+        /// The existing user's name, never the one just typed.
+        name: String,
+        /// Display name of the realm.
+        realm: String,
+        /// Where to sign in, if the installation knows.
+        sign_in_link: Option<String>,
+        /// Where to ask for a new password, if the installation knows.
+        forgot_link: Option<String>,
+    },
+    /// The way to a new password.
+    ResetPassword {
+        /// The user's name.
+        name: String,
+        /// Display name of the realm.
+        realm: String,
+        /// The page with the form.
+        link: String,
+        /// Life of the link in whole minutes.
+        minutes: u32,
+        /// Where the request came from, as text.
+        ip: Option<String>,
+    },
+    /// Notice after the fact, so that a thief can't take over in silence.
+    PasswordChanged {
+        /// The user's name.
+        name: String,
+        /// Display name of the realm.
+        realm: String,
+        /// When, as people read it, with its zone.
+        at: String,
+        /// Where the change came from, as text.
+        ip: Option<String>,
+        /// Where to ask for a new password, if the installation knows.
+        forgot_link: Option<String>,
+    },
+    /// A spent refresh token came back, and the session was ended for it.
+    RefreshReuse {
+        /// The user's name.
+        name: String,
+        /// Display name of the realm.
+        realm: String,
+        /// The session's device, as the session list shows it.
+        device: String,
+        /// Where to ask for a new password, if the installation knows.
+        forgot_link: Option<String>,
+    },
+}
+
+impl Message {
+    /// The folder of its templates; also its stable name in logs and metrics.
+    #[must_use]
+    pub fn folder(&self) -> &'static str {
+        match self {
+            Self::VerifyEmail { .. } => "verify_email",
+            Self::AccountExists { .. } => "account_exists",
+            Self::ResetPassword { .. } => "reset_password",
+            Self::PasswordChanged { .. } => "password_changed",
+            Self::RefreshReuse { .. } => "refresh_reuse",
+        }
+    }
+
+    /// What the template sees: foreign text made harmless, our own links as they are.
+    pub(super) fn context(&self) -> Value {
+        match self {
+            Self::VerifyEmail { name, realm, link, code, link_hours, code_minutes } => context! {
+                name => plain::foreign(name),
+                realm => plain::realm(realm),
+                link => link.as_str(),
+                code => code.as_str(),
+                link_hours => *link_hours,
+                code_minutes => *code_minutes,
+            },
+            Self::AccountExists { name, realm, sign_in_link, forgot_link } => context! {
+                name => plain::foreign(name),
+                realm => plain::realm(realm),
+                sign_in_link => sign_in_link.as_deref(),
+                forgot_link => forgot_link.as_deref(),
+            },
+            Self::ResetPassword { name, realm, link, minutes, ip } => context! {
+                name => plain::foreign(name),
+                realm => plain::realm(realm),
+                link => link.as_str(),
+                minutes => *minutes,
+                ip => ip.as_deref().map(plain::foreign),
+            },
+            Self::PasswordChanged { name, realm, at, ip, forgot_link } => context! {
+                name => plain::foreign(name),
+                realm => plain::realm(realm),
+                at => plain::line(at),
+                ip => ip.as_deref().map(plain::foreign),
+                forgot_link => forgot_link.as_deref(),
+            },
+            Self::RefreshReuse { name, realm, device, forgot_link } => context! {
+                name => plain::foreign(name),
+                realm => plain::realm(realm),
+                device => plain::foreign(device),
+                forgot_link => forgot_link.as_deref(),
+            },
+        }
+    }
+
+    /// One of each, for tests, previews and documentation.
+    #[must_use]
+    pub fn samples() -> Vec<Self> {
+        Self::samples_for("Ada Lovelace", "Acme", "Firefox on Linux")
+    }
+
+    /// One of each with the given foreign texts.
+    #[must_use]
+    pub fn samples_for(name: &str, realm: &str, device: &str) -> Vec<Self> {
+        let (name, realm, device) = (name.to_owned(), realm.to_owned(), device.to_owned());
+        let page = |path: &str| format!("https://id.acme.example/ui/{path}");
+        let token = "AZkq0Yp7cHyT0p3mJw5s1kq0Yp7cHyT0p3mJw5s1kq0Yp7cHyT0p3mJw5s1QxYzA";
+        vec![
+            Self::VerifyEmail {
+                name: name.clone(),
+                realm: realm.clone(),
+                link: page(&format!("verify-email?token={token}")),
+                code: "402931".to_owned(),
+                link_hours: 24,
+                code_minutes: 10,
+            },
+            Self::AccountExists {
+                name: name.clone(),
+                realm: realm.clone(),
+                sign_in_link: Some("https://app.acme.example/login".to_owned()),
+                forgot_link: Some(page("forgot-password")),
+            },
+            Self::ResetPassword {
+                name: name.clone(),
+                realm: realm.clone(),
+                link: page(&format!("reset-password?token={token}")),
+                minutes: 30,
+                ip: Some("203.0.113.7".to_owned()),
+            },
+            Self::PasswordChanged {
+                name: name.clone(),
+                realm: realm.clone(),
+                at: "2026-03-14 09:26 UTC".to_owned(),
+                ip: Some("203.0.113.7".to_owned()),
+                forgot_link: Some(page("forgot-password")),
+            },
+            Self::RefreshReuse { name, realm, device, forgot_link: Some(page("forgot-password")) },
+        ]
+    }
+}
