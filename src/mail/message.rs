@@ -7,7 +7,7 @@ use minijinja::{Value, context};
 
 use super::plain;
 
-/// A mail, before it is put into words. Names, realms and devices are as people typed them; [`Message::context`] makes
+/// A mail, before it is put into words. Names, realms and devices are as people typed them; rendering makes
 /// them harmless. Links are ours, from the configured public address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {

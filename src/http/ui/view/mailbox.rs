@@ -21,7 +21,7 @@ pub struct MailboxItem {
 }
 
 /// `GET /dev/mailbox?to=&id=`: the mails to `to` (to anybody, if empty), newest first, and the one that is open. Needs
-/// [`MAILBOX_POLICY`].
+/// [`MAILBOX_POLICY`](super::MAILBOX_POLICY).
 #[derive(Clone, Debug)]
 pub struct MailboxPage {
     /// What was searched for.
