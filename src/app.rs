@@ -18,7 +18,7 @@ use crate::{
         clock::{Clock, Entropy},
         id::{AccountId, RealmId},
     },
-    mail::{message::Renderer, transport::Transport},
+    mail::{Renderer, Transport},
     store::Db,
 };
 

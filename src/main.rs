@@ -1,3 +1,8 @@
 //! The program; all of it is in the library.
 
-fn main() {}
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    realmgate::cli::main()
+}

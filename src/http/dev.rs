@@ -12,7 +12,10 @@ use super::{
     failure::Failure,
     payload::Instant,
     route,
-    ui::{self, view::{MailboxItem, MailboxPage}},
+    ui::{
+        self,
+        view::{MailboxItem, MailboxPage, Page as _},
+    },
 };
 use crate::{app::App, service::mailer};
 
@@ -27,6 +30,8 @@ pub(super) fn routes(route: Route) -> Route {
 struct Filter {
     /// Only mails to this address.
     to: Option<String>,
+    /// The mail to show whole.
+    id: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -50,12 +55,12 @@ async fn page(app: Data<&Arc<App>>, views: Data<&ui::SharedViews>, filter: Query
             id: mail.id.to_string(),
             to: mail.recipient,
             subject: mail.subject,
-            created_at: mail.created_at.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
+            created_at: mail.created_at,
             text: mail.text,
             html: mail.html,
         })
         .collect();
-    let page = MailboxPage { to: filter.0.to.unwrap_or_default(), items };
+    let page = MailboxPage { to: filter.0.to.unwrap_or_default(), items, open: filter.0.id };
     Ok(ui::mailbox_page(page.render(&views)))
 }
 

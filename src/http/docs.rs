@@ -9,7 +9,7 @@ const CSP: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'un
                    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The page for a document.
-pub(super) fn page(document: &str) -> impl Endpoint {
+pub(super) fn page(document: &str) -> impl Endpoint + use<> {
     let service = native::api();
     // `</` would end the script that the document stands in.
     let safe = document.replace("</", "<\\/");

@@ -9,7 +9,7 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
 };
 use poem::{
-    Endpoint, EndpointExt as _, IntoEndpoint,
+    Endpoint, EndpointExt as _,
     http::uri::Scheme,
     web::{LocalAddr, RemoteAddr},
 };
@@ -24,8 +24,8 @@ const HEADER_BYTES: usize = 32 * 1_024;
 ///
 /// # Errors
 /// If the listener's own address can't be told.
-pub async fn serve(listener: TcpListener, endpoint: impl IntoEndpoint, connections: usize, mut stop: watch::Receiver<bool>, drain: Duration) -> std::io::Result<()> {
-    let endpoint = Arc::new(endpoint.into_endpoint().map_to_response());
+pub async fn serve(listener: TcpListener, endpoint: impl Endpoint + 'static, connections: usize, mut stop: watch::Receiver<bool>, drain: Duration) -> std::io::Result<()> {
+    let endpoint = Arc::new(endpoint.map_to_response());
     let local = LocalAddr(listener.local_addr()?.into());
     let places = Arc::new(Semaphore::new(connections));
     let graceful = GracefulShutdown::new();

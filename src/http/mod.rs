@@ -30,7 +30,7 @@ pub use listener::serve;
 use crate::{app::App, config::Profile, domain::Result};
 
 /// Methods of the routes that stand in no OpenAPI document.
-const PLAIN_ROUTES: [(&str, &[&str]); 14] = [
+const PLAIN_ROUTES: [(&str, &[&str]); 15] = [
     ("/healthz/live", &["GET"]),
     ("/healthz/ready", &["GET"]),
     ("/realms/{realm}/.well-known/jwks.json", &["GET"]),
@@ -42,6 +42,7 @@ const PLAIN_ROUTES: [(&str, &[&str]); 14] = [
     ("/ui/verify-email", &["GET", "POST"]),
     ("/ui/verify-email/resend", &["POST"]),
     ("/ui/reset-password", &["GET", "POST"]),
+    ("/ui/forgot-password", &["GET", "POST"]),
     ("/ui/setup", &["GET", "POST"]),
     ("/dev/mailbox", &["GET"]),
     ("/dev/mailbox/messages", &["GET"]),
@@ -52,7 +53,7 @@ const PLAIN_ROUTES: [(&str, &[&str]); 14] = [
 /// # Errors
 /// [`crate::domain::Error::Internal`] for page templates that can't be read.
 pub fn endpoint(app: &Arc<App>, log: AccessLog) -> Result<impl Endpoint<Output = Response> + use<>> {
-    let views: ui::SharedViews = Arc::new(ui::view::Views::new()?);
+    let views: ui::SharedViews = Arc::new(ui::view::Views::new(&base_path(app))?);
     let mut route = Route::new();
     route = ops::routes(route);
     route = ui::routes(route);
@@ -63,6 +64,12 @@ pub fn endpoint(app: &Arc<App>, log: AccessLog) -> Result<impl Endpoint<Output =
     let inner = route.data(Arc::clone(&views));
     let routes = edge::RouteTable { operations: operations(), methods: methods() };
     Ok(edge::Edge { inner, app: Arc::clone(app), views, log, routes })
+}
+
+/// The path part of the public address, which pages put before their links: empty, or such as `/id`.
+fn base_path(app: &App) -> String {
+    let rest = app.settings.public_url.split_once("://").map_or("", |(_, rest)| rest);
+    rest.find('/').map(|at| rest[at..].to_owned()).unwrap_or_default()
 }
 
 /// The exported documents: file name and content.

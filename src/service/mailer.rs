@@ -13,10 +13,7 @@ use crate::{
         token::Purpose,
         user::{User, UserStatus},
     },
-    mail::{
-        message::Message,
-        transport::{Outgoing, SendFault},
-    },
+    mail::{Message, Outgoing, SendFault},
     store::{self, mailbox::MailRow, one_time_tokens::OneTimeToken, write_tx},
 };
 
@@ -52,7 +49,12 @@ pub async fn run(app: &App, id: JobId, job: &Job) -> Result<(), Undelivered> {
         Job::SendRefreshReuse { user_id, session_id, .. } => {
             let session = store::sessions::find(&app.db.read, realm.id, *session_id).await?;
             let device = session.map_or_else(String::new, |session| session.device);
-            with_user(app, &realm, *user_id, |user| Message::RefreshReuse { name: user.name.clone(), realm: realm.display_name().to_owned(), device }).await?
+            with_user(app, &realm, *user_id, |user| Message::RefreshReuse {
+                name: user.name.clone(),
+                realm: realm.display_name().to_owned(),
+                device,
+                forgot_link: forgot_link(app, &realm),
+            }).await?
         }
     };
     match due {
@@ -86,20 +88,22 @@ fn verify_message(app: &App, realm: &Realm, user: &User, token: &OneTimeToken) -
     Ok(Message::VerifyEmail {
         name: token.pending_name.clone().unwrap_or_else(|| user.name.clone()),
         realm: realm.display_name().to_owned(),
-        link: link(app, realm, "verify-email", &one_time::reveal(app, token)?)?,
+        link: link(app, realm, "verify-email", &one_time::reveal(app, token)?),
         code: one_time::code(app, token)?,
-        link_hours: u64::from(spans.verify_email / 3_600).max(1),
-        code_minutes: u64::from(spans.verify_code / 60),
+        link_hours: spans.verify_email.div_ceil(3_600),
+        code_minutes: spans.verify_code / 60,
     })
 }
 
 fn account_exists(app: &App, realm: &Realm, user: &User) -> Message {
-    Message::AccountExists { name: user.name.clone(), realm: realm.display_name().to_owned(), forgot_link: page(app, "reset-password") }
+    let (name, realm_name) = (user.name.clone(), realm.display_name().to_owned());
+    Message::AccountExists { name, realm: realm_name, sign_in_link: None, forgot_link: forgot_link(app, realm) }
 }
 
 fn password_changed(app: &App, realm: &Realm, user: &User) -> Message {
     let at = user.updated_at.format("%Y-%m-%d %H:%M UTC").to_string();
-    Message::PasswordChanged { name: user.name.clone(), realm: realm.display_name().to_owned(), at, forgot_link: page(app, "reset-password") }
+    let (name, realm_name) = (user.name.clone(), realm.display_name().to_owned());
+    Message::PasswordChanged { name, realm: realm_name, at, ip: None, forgot_link: forgot_link(app, realm) }
 }
 
 /// A page of this installation.
@@ -107,14 +111,21 @@ fn page(app: &App, page: &str) -> String {
     format!("{}/ui/{page}", app.settings.public_url)
 }
 
-/// A link that carries a token; outside the root realm it names its realm, since the address does not.
-fn link(app: &App, realm: &Realm, name: &str, token: &str) -> Result<String> {
-    let mut link = format!("{}?token={token}", page(app, name));
-    if realm.id != app.root()?.realm {
-        link.push_str("&realm=");
-        link.push_str(&realm.name);
-    }
-    Ok(link)
+/// Where the address does not tell the realm, that is outside the root realm, the link does.
+fn is_root(app: &App, realm: &Realm) -> bool {
+    app.root().is_ok_and(|root| root.realm == realm.id)
+}
+
+/// A link that carries a token.
+fn link(app: &App, realm: &Realm, name: &str, token: &str) -> String {
+    let suffix = if is_root(app, realm) { String::new() } else { format!("&realm={}", realm.name) };
+    format!("{}?token={token}{suffix}", page(app, name))
+}
+
+/// The page that asks for a reset mail.
+fn forgot_link(app: &App, realm: &Realm) -> Option<String> {
+    let suffix = if is_root(app, realm) { String::new() } else { format!("?realm={}", realm.name) };
+    Some(format!("{}{suffix}", page(app, "forgot-password")))
 }
 
 /// Looks up who a request is about and sends what is due; a request about nobody ends silently.
@@ -129,9 +140,9 @@ async fn answer_request(app: &App, realm: &Realm, job: JobId, id: crate::domain:
             Purpose::ResetPassword => Message::ResetPassword {
                 name: user.name.clone(),
                 realm: realm.display_name().to_owned(),
-                link: link(app, realm, "reset-password", &one_time::reveal(app, &token)?)?,
-                minutes: u64::from(realm.settings.lifetimes.reset_password / 60),
-                ip: request.ip.clone(),
+                link: link(app, realm, "reset-password", &one_time::reveal(app, &token)?),
+                minutes: realm.settings.lifetimes.reset_password / 60,
+                ip: Some(request.ip.clone()),
             },
         };
         deliver(app, realm, job, &user, &message).await?;
@@ -188,7 +199,7 @@ async fn store_token(tx: &sea_orm::DatabaseTransaction, realm: RealmId, user: &U
 }
 
 async fn deliver(app: &App, realm: &Realm, job: JobId, user: &User, message: &Message) -> Result<(), Undelivered> {
-    let rendered = app.renderer.render(message, "en").map_err(|error| Undelivered::Permanent(error.code().to_owned()))?;
+    let rendered = app.renderer.render("en", message).map_err(|error| Undelivered::Permanent(error.code().to_owned()))?;
     let host = url::Url::parse(&app.settings.public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
     let message_id = format!("<{job}@{}>", host.as_deref().unwrap_or("localhost"));
     let now = app.clock.now();
@@ -207,7 +218,7 @@ async fn deliver(app: &App, realm: &Realm, job: JobId, user: &User, message: &Me
         store::mailbox::insert_if_absent(&app.db.write, &row).await?;
         return Ok(());
     }
-    let outgoing = Outgoing { from: app.settings.mail_from.clone(), to: user.email.clone(), rendered, message_id, date: now };
+    let outgoing = Outgoing { from: &app.settings.mail_from, to: &user.email, rendered: &rendered, message_id: &message_id, date: now };
     app.mail.send(&outgoing).await.map_err(|fault| match fault {
         SendFault::Temporary(text) => Undelivered::Temporary(text),
         SendFault::Permanent(text) => Undelivered::Permanent(text),

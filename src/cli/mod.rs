@@ -1,0 +1,232 @@
+//! The command line: `serve` and its helpers, and what an operator does without a browser.
+//!
+//! People get tables and sentences, programs get `--json`. Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
+
+mod admin;
+mod serve;
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use clap::{Args, Parser, Subcommand};
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+
+use crate::{
+    app::App,
+    config::{Overrides, Profile, Settings},
+    crypto::{entropy::SystemEntropy, keyring::Keyring},
+    domain::{Error, Result, clock::SystemClock},
+    http, service,
+    store::{self, Db, connection::Address},
+};
+
+/// Identity for multi-tenant SaaS: accounts, realms, sign-in, sessions, keys and limits in one binary.
+#[derive(Parser)]
+#[command(name = "realmgate", version, about)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Args)]
+struct Common {
+    /// Settings file [default: realmgate.toml, if there is one]
+    #[arg(long, global = true, env = "REALMGATE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of database and master key [setting: data_dir]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Log level or filter [setting: log]
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
+    /// Print JSON for programs
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Answer requests (the default)
+    Serve(serve::ServeArgs),
+    /// Send mails and run other owed work, without answering requests
+    Worker,
+    /// Bring the database's schema up to date
+    Migrate {
+        /// Only say what would be done
+        #[arg(long)]
+        plan: bool,
+    },
+    /// Show the settings in force, secrets masked, and every problem with its cure
+    Check,
+    /// Print or export the OpenAPI documents
+    Openapi {
+        /// Which dialect
+        #[arg(long, default_value = "native", value_parser = ["native"])]
+        family: String,
+        /// Write all documents into this folder instead
+        #[arg(long, value_name = "DIR")]
+        write: Option<PathBuf>,
+    },
+    /// Customer organisations
+    #[command(subcommand)]
+    Account(admin::AccountCommand),
+    /// Identity spaces
+    #[command(subcommand)]
+    Realm(admin::RealmCommand),
+    /// People
+    #[command(subcommand)]
+    User(admin::UserCommand),
+}
+
+/// Runs the command line and answers its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&Error::Setup(format!("no threads can be started: {error}")), cli.common.json),
+    };
+    let json = cli.common.json;
+    match runtime.block_on(run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, json),
+    }
+}
+
+/// Says what went wrong and what to do.
+fn fail(error: &Error, json: bool) -> ExitCode {
+    let (mut text, code) = match error {
+        Error::Setup(text) => (text.clone(), 2),
+        Error::Invalid(faults) => (faults.iter().map(|fault| format!("{} {}", fault.field, fault.message)).collect::<Vec<_>>().join("; "), 2),
+        Error::NotFound => ("there is no such thing; the `list` commands show what there is".to_owned(), 1),
+        Error::RealmNotFound => ("there is no such realm; `realmgate realm list` shows them".to_owned(), 1),
+        Error::Unavailable(cause) => (format!("the database can't be reached: {}; check REALMGATE_DATABASE_URL", brief(cause.as_ref())), 1),
+        Error::Internal(cause) => (format!("internal error: {}", brief(cause.as_ref())), 1),
+        other => (other.to_string(), 1),
+    };
+    if json {
+        text = json!({ "error": { "code": error.code(), "message": text } }).to_string();
+        println!("{text}");
+    } else {
+        eprintln!("error: {text}");
+    }
+    ExitCode::from(code)
+}
+
+/// A cause in one line. Database faults never quote the address they were given.
+fn brief(cause: &(dyn std::error::Error + Send + Sync)) -> String {
+    cause.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+async fn run(cli: Cli) -> Result<()> {
+    let common = cli.common;
+    let mut overrides = Overrides { config: common.config, data_dir: common.data_dir, log: common.log, ..Overrides::default() };
+    let command = cli.command.unwrap_or_else(|| Command::Serve(serve::ServeArgs::default()));
+    match command {
+        Command::Serve(args) => {
+            args.apply(&mut overrides);
+            serve::serve(&Settings::load(&overrides)?, args.no_worker).await
+        }
+        Command::Worker => serve::worker(&Settings::load(&overrides)?).await,
+        Command::Migrate { plan } => migrate(&Settings::load(&overrides)?, plan, common.json).await,
+        Command::Check => check(&Settings::load(&overrides)?, common.json),
+        Command::Openapi { write, .. } => openapi(write.as_deref()),
+        Command::Account(command) => admin::account(&open(&Settings::load(&overrides)?).await?, command, common.json).await,
+        Command::Realm(command) => admin::realm(&open(&Settings::load(&overrides)?).await?, command, common.json).await,
+        Command::User(command) => admin::user(&open(&Settings::load(&overrides)?).await?, command, common.json).await,
+    }
+}
+
+fn address(settings: &Settings) -> Address {
+    Address { url: settings.database_url.clone(), max_connections: settings.database_max_connections }
+}
+
+/// Refuses settings that can't go together.
+fn refuse_problems(settings: &Settings) -> Result<()> {
+    let problems = settings.problems();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<_> = problems.iter().map(|problem| format!("`{}` {}: {}", problem.setting, problem.problem, problem.cure)).collect();
+    Err(Error::Setup(lines.join("\n       ")))
+}
+
+/// Puts a node together on its database: folder, key, schema, installation.
+async fn open(settings: &Settings) -> Result<Arc<App>> {
+    refuse_problems(settings)?;
+    let entropy = Arc::new(SystemEntropy);
+    std::fs::create_dir_all(&settings.data_dir)
+        .map_err(|cause| Error::Setup(format!("can't make the data folder {}: {cause}; set data_dir", settings.data_dir.display())))?;
+    let keyring = match &settings.master_key {
+        Some(text) => Keyring::parse(text.expose_secret())?,
+        None => Keyring::load_or_create(&settings.master_key_file, entropy.as_ref())?,
+    };
+    let address = address(settings);
+    let steps = store::migrate::migrate(&address).await?;
+    if !steps.is_empty() {
+        tracing::info!(steps = steps.len(), "schema brought up to date");
+    }
+    let db = Db::connect(&address).await?;
+    let app = Arc::new(App::new(settings.clone(), db, Arc::new(SystemClock), entropy, Arc::new(keyring))?);
+    service::installation::ensure(&app).await?;
+    Ok(app)
+}
+
+async fn migrate(settings: &Settings, plan: bool, json: bool) -> Result<()> {
+    let address = address(settings);
+    let (steps, word) = if plan { (store::migrate::pending(&address).await?, "pending") } else { (store::migrate::migrate(&address).await?, "applied") };
+    if json {
+        print_json(&json!({ word: steps }));
+    } else if steps.is_empty() {
+        println!("The schema is up to date.");
+    } else {
+        steps.iter().for_each(|step| println!("{word}  {step}"));
+    }
+    Ok(())
+}
+
+fn check(settings: &Settings, json: bool) -> Result<()> {
+    let problems = settings.problems();
+    let shown = settings.masked();
+    if json {
+        print_json(&json!({ "settings": shown, "problems": problems }));
+    } else {
+        for (name, value) in shown.as_object().into_iter().flatten() {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            println!("{name:<26} {value}");
+        }
+        println!();
+        if problems.is_empty() {
+            let profile = if settings.profile == Profile::Dev { "development" } else { "production" };
+            println!("No problems. Ready for {profile}.");
+        }
+        for problem in &problems {
+            println!("problem: `{}` {}\n   cure: {}", problem.setting, problem.problem, problem.cure);
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Error::Setup(format!("{} to solve before this can start", count(problems.len(), "problem")))) }
+}
+
+fn openapi(folder: Option<&std::path::Path>) -> Result<()> {
+    let Some(folder) = folder else {
+        let native = http::documents().into_iter().next().map(|(_, text)| text);
+        print!("{}", native.unwrap_or_default());
+        return Ok(());
+    };
+    let failed = |cause: std::io::Error| Error::Setup(format!("can't write into {}: {cause}", folder.display()));
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    for (name, text) in http::documents() {
+        std::fs::write(folder.join(name), text).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn print_json(value: &Value) {
+    println!("{value:#}");
+}
+
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}

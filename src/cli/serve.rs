@@ -1,0 +1,124 @@
+//! `serve` and `worker`: start, say so, run until told to stop, finish what was begun.
+
+use std::{sync::Arc, time::Duration};
+
+use clap::Args;
+use tokio::{net::TcpListener, signal::unix::SignalKind, sync::watch};
+
+use super::open;
+use crate::{
+    app::App,
+    config::{LogFormat, Overrides, Profile, Settings},
+    domain::{Error, Result},
+    http::{self, AccessLog},
+    service::{change_feed::Feed, installation},
+    telemetry, worker,
+};
+
+/// How long requests in flight may take after SIGTERM.
+const DRAIN: Duration = Duration::from_secs(10);
+
+#[derive(Args, Default)]
+pub(super) struct ServeArgs {
+    /// Address to listen on [setting: listen]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Address that people and programs use [setting: public_url]
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// dev or production [setting: profile]
+    #[arg(long)]
+    profile: Option<String>,
+    /// Leave owed work to `realmgate worker`
+    #[arg(long)]
+    pub(super) no_worker: bool,
+}
+
+impl ServeArgs {
+    pub(super) fn apply(&self, overrides: &mut Overrides) {
+        overrides.listen.clone_from(&self.listen);
+        overrides.public_url.clone_from(&self.public_url);
+        overrides.profile.clone_from(&self.profile);
+    }
+}
+
+/// Turns true at SIGTERM or SIGINT.
+fn stop_signal() -> Result<watch::Receiver<bool>> {
+    let (stop, stopped) = watch::channel(false);
+    let listen = |kind| tokio::signal::unix::signal(kind).map_err(Error::internal);
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        // Nobody listens any more if everything has stopped by itself.
+        let _ = stop.send(true);
+    });
+    Ok(stopped)
+}
+
+pub(super) async fn serve(settings: &Settings, no_worker: bool) -> Result<()> {
+    telemetry::start(settings)?;
+    let app = open(settings).await?;
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .map_err(|cause| Error::Setup(format!("can't listen on {}: {cause}; set REALMGATE_LISTEN to a free address", settings.listen)))?;
+    let stop = stop_signal()?;
+    let feed = Feed::open(&app).await?;
+    let mut tasks = vec![worker::spawn_feed(&app, feed, stop.clone()), worker::spawn_housekeeping(&app, stop.clone())];
+    if !no_worker {
+        tasks.push(worker::spawn_jobs(&app, stop.clone()));
+    }
+    let wants_log = settings.log.split(',').any(|part| matches!(part.trim(), "info" | "debug" | "trace"));
+    let log = if wants_log { AccessLog::stdout(settings.log_format).map_err(Error::internal)? } else { AccessLog::off() };
+    let endpoint = http::endpoint(&app, log)?;
+    announce(&app, listener.local_addr().map_err(Error::internal)?).await?;
+    http::serve(listener, endpoint, settings.max_connections, stop, DRAIN).await.map_err(Error::internal)?;
+    finish(app, tasks).await
+}
+
+pub(super) async fn worker(settings: &Settings) -> Result<()> {
+    telemetry::start(settings)?;
+    let app = open(settings).await?;
+    let mut stop = stop_signal()?;
+    let feed = Feed::open(&app).await?;
+    let tasks = vec![worker::spawn_feed(&app, feed, stop.clone()), worker::spawn_jobs(&app, stop.clone())];
+    println!("Realmgate's worker is running.");
+    // The channel closes only after it has said so.
+    let _ = stop.changed().await;
+    finish(app, tasks).await
+}
+
+/// Says where everything is. For people at a terminal: with JSON logs it goes to standard error, so that standard
+/// output stays one JSON line a line.
+async fn announce(app: &App, local: std::net::SocketAddr) -> Result<()> {
+    let base = &app.settings.public_url;
+    let mut lines = vec![format!("Realmgate is ready at {base} (listening on {local})")];
+    if let Some(link) = installation::setup_link(app).await? {
+        lines.push(format!("  set up the operator, once:  {link}"));
+    }
+    if app.settings.profile == Profile::Dev && app.mail.is_mailbox() {
+        lines.push(format!("  mails:                      {base}/dev/mailbox"));
+    }
+    lines.push(format!("  API reference:              {base}/docs"));
+    let text = lines.join("\n");
+    match app.settings.log_format {
+        LogFormat::Json => eprintln!("{text}"),
+        LogFormat::Text => println!("{text}"),
+    }
+    tracing::info!(listen = %local, profile = ?app.settings.profile, "ready");
+    Ok(())
+}
+
+/// Waits for what runs beside the requests, then closes the database.
+async fn finish(app: Arc<App>, tasks: Vec<tokio::task::JoinHandle<()>>) -> Result<()> {
+    for task in tasks {
+        if tokio::time::timeout(DRAIN, task).await.is_err() {
+            tracing::warn!("owed work did not finish in time; it will be repeated");
+        }
+    }
+    app.db.clone().close().await?;
+    tracing::info!("stopped");
+    Ok(())
+}
