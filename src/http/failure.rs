@@ -23,7 +23,7 @@ pub(crate) struct Failure {
     /// Seconds until it is worth another try.
     pub(crate) retry_after: Option<u64>,
     /// What a 401 asks for (RFC 6750 section 3).
-    challenge: Option<&'static str>,
+    pub(crate) challenge: Option<&'static str>,
     /// Methods that the path knows, for a 405.
     pub(crate) allow: Option<String>,
     /// For the log alone.

@@ -38,7 +38,7 @@ macro_rules! entity {
             use sea_orm::entity::prelude::*;
             #[allow(unused_imports, clippy::allow_attributes, reason = "which ids a table needs differs")]
             use crate::domain::id::*;
-            #[allow(unused_imports, clippy::allow_attributes, reason = "tables without instants exist")]
+            #[allow(dead_code, clippy::allow_attributes, reason = "tables without instants exist")]
             type Instant = chrono::DateTime<chrono::Utc>;
 
             #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

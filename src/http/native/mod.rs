@@ -9,7 +9,7 @@ mod wire;
 use poem_openapi::{OpenApiService, Tags};
 
 /// Where the dialect is mounted.
-pub(crate) const BASE: &str = "/api/v1";
+pub(super) const BASE: &str = "/api/v1";
 
 /// Groups of operations in the documentation.
 #[derive(Tags)]
@@ -21,7 +21,7 @@ enum Group {
 }
 
 /// The dialect as a poem service with its OpenAPI document.
-pub(crate) fn api() -> OpenApiService<(auth::AuthApi, me::MeApi), ()> {
+pub(super) fn api() -> OpenApiService<impl poem_openapi::OpenApi, ()> {
     OpenApiService::new((auth::AuthApi, me::MeApi), "Realmgate", env!("CARGO_PKG_VERSION"))
         .summary("Identity for multi-tenant SaaS")
         .description(include_str!("intro.md"))

@@ -10,21 +10,21 @@ use crate::domain::{Error, Result};
 mod mailbox;
 mod pages;
 
-pub use mailbox::{MailboxItem, MailboxPage};
-pub use pages::{
+pub(crate) use mailbox::{MailboxItem, MailboxPage};
+pub(crate) use pages::{
     ForgotPasswordPage, NoticePage, ResetPasswordDonePage, ResetPasswordPage, SetupPage, Tone, VerifyEmailDonePage, VerifyEmailFailedPage, VerifyEmailPage,
 };
 
 /// The stylesheet of all pages, for `GET /ui/style.css`. Its address changes with its content, so that it may be cached for
 /// ever: `Cache-Control: public, max-age=31536000, immutable`.
-pub const STYLESHEET: &str = include_str!("../../../templates/ui/style.css");
+pub(crate) const STYLESHEET: &str = include_str!("../../../templates/ui/style.css");
 
 /// `Content-Security-Policy` of every page but the mailbox.
-pub const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+pub(crate) const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// `Content-Security-Policy` of the development mailbox: mails carry their style inline, and the frame that shows one
 /// inherits the page's policy.
-pub const MAILBOX_POLICY: &str =
+pub(crate) const MAILBOX_POLICY: &str =
     "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// What is sent should a template fail, which the tests of this file rule out.
@@ -42,7 +42,7 @@ const TEMPLATES: [(&str, &str); 7] = [
 
 /// The compiled page templates; made once, shared by all.
 #[derive(Debug)]
-pub struct Views {
+pub(crate) struct Views {
     environment: Environment<'static>,
     base: String,
 }
@@ -53,7 +53,7 @@ impl Views {
     ///
     /// # Errors
     /// [`Error::Internal`] if a template is malformed, which the tests of this file rule out.
-    pub fn new(base: &str) -> Result<Self> {
+    pub(crate) fn new(base: &str) -> Result<Self> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
@@ -65,7 +65,7 @@ impl Views {
 
     /// The address of [`STYLESHEET`], with a mark of its content.
     #[must_use]
-    pub fn style_href(&self) -> String {
+    pub(crate) fn style_href(&self) -> String {
         format!("{}/ui/style.css?v={STYLE_MARK:08x}", self.base)
     }
 
@@ -86,7 +86,7 @@ const STYLE_MARK: u32 = {
 };
 
 /// A page that knows its template and its values.
-pub trait Page {
+pub(crate) trait Page {
     /// The template's file name.
     const TEMPLATE: &'static str;
 
@@ -102,11 +102,11 @@ pub trait Page {
 
 /// A way on, shown as a button.
 #[derive(Clone, Debug)]
-pub struct Link {
+pub(crate) struct Link {
     /// What the button says.
-    pub label: String,
+    pub(crate) label: String,
     /// Where it leads: an `http(s)` address or a path of ours; a link to anything else is not shown.
-    pub href: String,
+    pub(crate) href: String,
 }
 
 fn shown(link: Option<&Link>) -> Option<Value> {

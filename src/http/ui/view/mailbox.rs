@@ -11,25 +11,25 @@ use super::{Page, Views};
 
 /// A mail in the development mailbox.
 #[derive(Clone, Debug)]
-pub struct MailboxItem {
-    pub id: String,
-    pub to: String,
-    pub subject: String,
-    pub created_at: DateTime<Utc>,
-    pub text: String,
-    pub html: String,
+pub(crate) struct MailboxItem {
+    pub(crate) id: String,
+    pub(crate) to: String,
+    pub(crate) subject: String,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) text: String,
+    pub(crate) html: String,
 }
 
 /// `GET /dev/mailbox?to=&id=`: the mails to `to` (to anybody, if empty), newest first, and the one that is open. Needs
 /// [`MAILBOX_POLICY`](super::MAILBOX_POLICY).
 #[derive(Clone, Debug)]
-pub struct MailboxPage {
+pub(crate) struct MailboxPage {
     /// What was searched for.
-    pub to: String,
+    pub(crate) to: String,
     /// In the order to show.
-    pub items: Vec<MailboxItem>,
+    pub(crate) items: Vec<MailboxItem>,
     /// Id of the mail to show whole; one that is not among `items` shows none.
-    pub open: Option<String>,
+    pub(crate) open: Option<String>,
 }
 
 impl Page for MailboxPage {

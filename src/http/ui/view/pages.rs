@@ -9,13 +9,13 @@ use super::{Link, Page, Views, shown};
 
 /// `GET /ui/verify-email?token=`: asks for a click, which posts `token` and `csrf` to the same address.
 #[derive(Clone, Debug)]
-pub struct VerifyEmailPage {
+pub(crate) struct VerifyEmailPage {
     /// Display name of the realm.
-    pub realm: String,
+    pub(crate) realm: String,
     /// As in the mailed link.
-    pub token: String,
+    pub(crate) token: String,
     /// The form's own token.
-    pub csrf: String,
+    pub(crate) csrf: String,
 }
 
 impl Page for VerifyEmailPage {
@@ -28,11 +28,11 @@ impl Page for VerifyEmailPage {
 
 /// The address is proved.
 #[derive(Clone, Debug)]
-pub struct VerifyEmailDonePage {
+pub(crate) struct VerifyEmailDonePage {
     /// Display name of the realm.
-    pub realm: String,
+    pub(crate) realm: String,
     /// Where to sign in, if the installation knows.
-    pub link: Option<Link>,
+    pub(crate) link: Option<Link>,
 }
 
 impl Page for VerifyEmailDonePage {
@@ -45,15 +45,15 @@ impl Page for VerifyEmailDonePage {
 
 /// The link is worth nothing; the form posts `email` and `csrf` to `/ui/verify-email/resend`.
 #[derive(Clone, Debug)]
-pub struct VerifyEmailFailedPage {
+pub(crate) struct VerifyEmailFailedPage {
     /// Display name of the realm.
-    pub realm: String,
+    pub(crate) realm: String,
     /// The form's own token.
-    pub csrf: String,
+    pub(crate) csrf: String,
     /// What stands in the field already: what was typed before, or nothing.
-    pub email: String,
+    pub(crate) email: String,
     /// What was wrong with the last post.
-    pub errors: Vec<String>,
+    pub(crate) errors: Vec<String>,
 }
 
 impl Page for VerifyEmailFailedPage {
@@ -66,17 +66,17 @@ impl Page for VerifyEmailFailedPage {
 
 /// `GET /ui/reset-password?token=`: the form posts `password`, `token` and `csrf` to the same address.
 #[derive(Clone, Debug)]
-pub struct ResetPasswordPage {
+pub(crate) struct ResetPasswordPage {
     /// Display name of the realm.
-    pub realm: String,
+    pub(crate) realm: String,
     /// As in the mailed link.
-    pub token: String,
+    pub(crate) token: String,
     /// The form's own token.
-    pub csrf: String,
+    pub(crate) csrf: String,
     /// Shortest password the realm takes.
-    pub min: usize,
+    pub(crate) min: usize,
     /// What was wrong with the last post.
-    pub errors: Vec<String>,
+    pub(crate) errors: Vec<String>,
 }
 
 impl Page for ResetPasswordPage {
@@ -96,11 +96,11 @@ impl Page for ResetPasswordPage {
 
 /// The new password works.
 #[derive(Clone, Debug)]
-pub struct ResetPasswordDonePage {
+pub(crate) struct ResetPasswordDonePage {
     /// Display name of the realm.
-    pub realm: String,
+    pub(crate) realm: String,
     /// Where to sign in, if the installation knows.
-    pub link: Option<Link>,
+    pub(crate) link: Option<Link>,
 }
 
 impl Page for ResetPasswordDonePage {
@@ -114,17 +114,17 @@ impl Page for ResetPasswordDonePage {
 /// Asks for the address to mail a reset link to: `GET /ui/forgot-password`, and in place of the reset form when the link is
 /// worth nothing. The form posts `email` and `csrf` to `/ui/forgot-password`.
 #[derive(Clone, Debug)]
-pub struct ForgotPasswordPage {
+pub(crate) struct ForgotPasswordPage {
     /// Display name of the realm.
-    pub realm: String,
+    pub(crate) realm: String,
     /// The form's own token.
-    pub csrf: String,
+    pub(crate) csrf: String,
     /// What stands in the field already: what was typed before, or nothing.
-    pub email: String,
+    pub(crate) email: String,
     /// Whether a dead link led here.
-    pub expired: bool,
+    pub(crate) expired: bool,
     /// What was wrong with the last post.
-    pub errors: Vec<String>,
+    pub(crate) errors: Vec<String>,
 }
 
 impl Page for ForgotPasswordPage {
@@ -143,19 +143,19 @@ impl Page for ForgotPasswordPage {
 
 /// The operator's one-time set-up; the form posts `name`, `email`, `password`, `token` and `csrf` to `/ui/setup`.
 #[derive(Clone, Debug)]
-pub struct SetupPage {
+pub(crate) struct SetupPage {
     /// As in the printed link.
-    pub token: String,
+    pub(crate) token: String,
     /// The form's own token.
-    pub csrf: String,
+    pub(crate) csrf: String,
     /// Shortest password the root realm takes.
-    pub min: usize,
+    pub(crate) min: usize,
     /// What was typed before.
-    pub name: String,
+    pub(crate) name: String,
     /// What was typed before.
-    pub email: String,
+    pub(crate) email: String,
     /// What was wrong with the last post.
-    pub errors: Vec<String>,
+    pub(crate) errors: Vec<String>,
 }
 
 impl Page for SetupPage {
@@ -176,7 +176,7 @@ impl Page for SetupPage {
 
 /// The mood of a [`NoticePage`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
+pub(crate) enum Tone {
     /// It is done.
     Good,
     /// Something to know or to do.
@@ -187,17 +187,17 @@ pub enum Tone {
 
 /// A few words and perhaps a way on: "look into your mailbox", "the operator is set up", and every error page.
 #[derive(Clone, Debug)]
-pub struct NoticePage {
+pub(crate) struct NoticePage {
     /// Display name of the realm, if there is one to speak for.
-    pub realm: Option<String>,
+    pub(crate) realm: Option<String>,
     /// Heading and title.
-    pub title: String,
+    pub(crate) title: String,
     /// One paragraph.
-    pub text: String,
+    pub(crate) text: String,
     /// Its sign and colour.
-    pub tone: Tone,
+    pub(crate) tone: Tone,
     /// The way on.
-    pub link: Option<Link>,
+    pub(crate) link: Option<Link>,
 }
 
 impl Page for NoticePage {
