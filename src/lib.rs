@@ -1,6 +1,46 @@
-//! Realmgate.
+//! Realmgate: identity for multi-tenant SaaS, in one binary.
+//!
+//! The code stands in rings. A module knows the rings inside its own and nothing further out; `tests/it/architecture.rs`
+//! holds that.
+//!
+//! [`domain`] is the innermost: the words of the product (account, realm, user, session, token) as plain values, and the
+//! rules that need no I/O: what an e-mail address is, which password is good enough, why a session ends. Time and chance
+//! are traits here ([`domain::clock`]), so that everything outside can be driven by a test.
+//!
+//! [`config`] reads the settings once, from flags, environment, file and embedded defaults, and says which of them can't
+//! go together. Everything after it takes values.
+//!
+//! [`store`] is the only place with queries: one file a group of tables, plain functions that take the connection first
+//! and their scope second. Races are settled there by single guarded statements ([`store::primitive`]); write
+//! transactions are immediate on SQLite and repeated on a conflict.
+//!
+//! [`crypto`] hashes passwords a few at a time, seals secrets under the master key, signs and proves access tokens.
+//!
+//! [`mail`] puts messages into words from templates and hands them to an SMTP server, with a verdict on what to do if it
+//! refuses.
+//!
+//! [`app`] is what a running node has at hand, built once from all of the above; [`app::cache`] is its memory: hints that
+//! spare the hot path its database reads, never promises.
+//!
+//! [`service`] holds the use cases: one function each, one transaction each, the authorisation first. What leaves the
+//! process is written down as a job in the same transaction, holding ids only; [`service::jobs`] runs it later, at least
+//! once. [`service::authentication`] is the bearer check; [`service::change_feed`] carries revocations between nodes.
+//!
+//! [`http`] translates between protocols and use cases: the native dialect, pages, development pages and operations, each
+//! an adapter of its own around one edge that knows body limits, problems, headers and the access log.
+//!
+//! [`worker`] runs what a node does beside answering: jobs, the change feed, stamps of use, sweeping.
+//!
+//! [`telemetry`] starts the log. [`cli`] is the command line, and `main` calls it.
+//!
+//! # A login, step by step
+//!
+//! `http::native::auth` decodes the body and asks [`service::login::with_password`]. It reads user and hash, compares in
+//! the password pool (a stranger's address costs the same hash), and in one transaction holds the user's row, writes the
+//! session, ends the oldest over the realm's cap, leaves word of that for other nodes, writes the first refresh token
+//! and an audit line. After the commit it tells the caches and signs the access token.
+
 pub mod app;
-pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod crypto;

@@ -13,7 +13,8 @@ use crate::{
 /// # Errors
 /// [`Error::Setup`] for a filter that can't be read.
 pub fn start(settings: &Settings) -> Result<()> {
-    let filter = EnvFilter::try_new(&settings.log).map_err(|_| Error::Setup("the setting `log` must be a level or a filter such as info,realmgate=debug".to_owned()))?;
+    let filter =
+        EnvFilter::try_new(&settings.log).map_err(|_| Error::Setup("the setting `log` must be a level or a filter such as info,realmgate=debug".to_owned()))?;
     let registry = tracing_subscriber::registry().with(filter);
     // A second start in one process keeps the first.
     let _ = match settings.log_format {

@@ -10,8 +10,8 @@ mod m0003_users;
 mod m0004_sessions;
 mod m0005_work;
 
-pub use sea_orm_migration::prelude::{DbErr, MigratorTrait, SchemaManager};
 use sea_orm_migration::prelude::*;
+pub use sea_orm_migration::prelude::{DbErr, MigratorTrait, SchemaManager};
 
 /// All steps in order.
 pub struct Migrator;
@@ -30,7 +30,13 @@ impl MigratorTrait for Migrator {
 }
 
 /// A foreign key from `columns` of `table` to `to_columns` of `to`.
-fn reference(table: &'static str, columns: &[&'static str], to: &'static str, to_columns: &[&'static str], on_delete: ForeignKeyAction) -> ForeignKeyCreateStatement {
+fn reference(
+    table: &'static str,
+    columns: &[&'static str],
+    to: &'static str,
+    to_columns: &[&'static str],
+    on_delete: ForeignKeyAction,
+) -> ForeignKeyCreateStatement {
     let mut key = ForeignKey::create();
     key.name(format!("fk_{table}_{}", columns.join("_"))).on_delete(on_delete);
     for column in columns {

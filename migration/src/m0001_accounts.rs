@@ -13,7 +13,9 @@ async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         plans.col(integer(column));
     }
     manager.create_table(plans).await?;
-    for (id, values) in [("free", [100, 5, 1, 3, 1]), ("starter", [500, 25, 3, 10, 5]), ("business", [2_000, 100, 20, 50, 20]), ("pro", [10_000, 1_000, 200, 500, 100])] {
+    for (id, values) in
+        [("free", [100, 5, 1, 3, 1]), ("starter", [500, 25, 3, 10, 5]), ("business", [2_000, 100, 20, 50, 20]), ("pro", [10_000, 1_000, 200, 500, 100])]
+    {
         let columns = ["id", "requests_per_minute", "max_api_keys", "max_realms", "max_members", "max_webhooks"];
         let values = std::iter::once(Expr::val(id)).chain(values.map(Expr::val));
         let mut insert = Query::insert();

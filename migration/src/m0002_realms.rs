@@ -24,12 +24,13 @@ async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
 
     // Names and custom domains share one unique space: a host leads to one realm at most.
     let mut hosts = Table::create();
-    hosts
-        .table("realm_hosts")
-        .col(string("host").primary_key())
-        .col(uuid("realm_id"))
-        .col(boolean("is_name"))
-        .foreign_key(&mut reference("realm_hosts", &["realm_id"], "realms", &["id"], ForeignKeyAction::Cascade));
+    hosts.table("realm_hosts").col(string("host").primary_key()).col(uuid("realm_id")).col(boolean("is_name")).foreign_key(&mut reference(
+        "realm_hosts",
+        &["realm_id"],
+        "realms",
+        &["id"],
+        ForeignKeyAction::Cascade,
+    ));
     manager.create_table(hosts).await?;
     crate::index(manager, "realm_hosts", &["realm_id"]).await?;
 

@@ -133,9 +133,7 @@ pub(super) async fn account(app: &Arc<App>, command: AccountCommand, json: bool)
         }
         AccountCommand::List { below } => accounts::list(app, &ctx, account_id(below.as_ref())?).await?,
     };
-    let line = |account: &Account| {
-        json!({ "id": account.id, "name": account.name, "plan": account.plan_id, "status": account.status.as_str(), "parentId": account.parent_id, "createdAt": account.created_at })
-    };
+    let line = |account: &Account| json!({ "id": account.id, "name": account.name, "plan": account.plan_id, "status": account.status.as_str(), "parentId": account.parent_id, "createdAt": account.created_at });
     show(accounts.iter().map(line), &["id", "plan", "status", "name"], json);
     Ok(())
 }

@@ -35,7 +35,7 @@ struct Common {
     /// Settings file [default: realmgate.toml, if there is one]
     #[arg(long, global = true, env = "REALMGATE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Folder of database and master key [setting: data_dir]
+    /// Folder of database and master key [setting: `data_dir`]
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Log level or filter [setting: log]

@@ -23,7 +23,7 @@ pub(super) struct ServeArgs {
     /// Address to listen on [setting: listen]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// Address that people and programs use [setting: public_url]
+    /// Address that people and programs use [setting: `public_url`]
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
     /// dev or production [setting: profile]

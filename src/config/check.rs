@@ -77,7 +77,11 @@ impl Settings {
             ));
         }
         if self.hash_memory_kib < 19_456 || self.hash_iterations < 2 {
-            problems.push(Problem::new("hash_memory_kib", "is below the least that production takes", "set hash_memory_kib = 19456 and hash_iterations = 2, or more"));
+            problems.push(Problem::new(
+                "hash_memory_kib",
+                "is below the least that production takes",
+                "set hash_memory_kib = 19456 and hash_iterations = 2, or more",
+            ));
         }
     }
 

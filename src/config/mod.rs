@@ -208,6 +208,7 @@ fn explain(error: &figment::Error) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::result_large_err, reason = "the closures' result is figment's")]
 mod tests {
     use super::*;
 
@@ -215,7 +216,6 @@ mod tests {
         Settings::from_sources(overrides, Env::prefixed(PREFIX).split("__"))
     }
 
-    #[expect(clippy::result_large_err, reason = "the signature is figment's")]
     fn jail(test: impl FnOnce(&mut figment::Jail) -> figment::error::Result<()>) {
         figment::Jail::expect_with(test);
     }

@@ -48,7 +48,9 @@ impl Keyring {
     /// # Errors
     /// [`Error::Setup`] that says what a key must look like, without showing any.
     pub fn parse(text: &str) -> Result<Self> {
-        let wrong = || Error::Setup("the master key must be lines of `<id>:<base64 of 32 bytes>`; make one with `openssl rand -base64 32` and an id such as k1".to_owned());
+        let wrong = || {
+            Error::Setup("the master key must be lines of `<id>:<base64 of 32 bytes>`; make one with `openssl rand -base64 32` and an id such as k1".to_owned())
+        };
         let mut keys: Vec<MasterKey> = Vec::new();
         for line in text.split(['\n', ',']).map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let (id, key) = line.split_once(':').ok_or_else(wrong)?;

@@ -6,7 +6,10 @@
 use std::sync::Arc;
 
 use poem::{FromRequest, Request, RequestBody, http::header};
-use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions, registry::{MetaSecurityScheme, Registry}};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaSecurityScheme, Registry},
+};
 
 use super::{client, failure::Failure, request_id::RequestId};
 use crate::{

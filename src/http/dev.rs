@@ -10,20 +10,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     failure::Failure,
+    html::{self, SharedViews},
     payload::Instant,
     route,
-    ui::{
-        self,
-        view::{MailboxItem, MailboxPage, Page as _},
-    },
+    view::{MailboxItem, MailboxPage, Page as _},
 };
 use crate::{app::App, service::mailer};
 
 /// The routes of this file.
 pub(super) fn routes(route: Route) -> Route {
-    route
-        .at("/dev/mailbox", route::named("/dev/mailbox", get(page)))
-        .at("/dev/mailbox/messages", route::named("/dev/mailbox/messages", get(messages)))
+    route.at("/dev/mailbox", route::named("/dev/mailbox", get(page))).at("/dev/mailbox/messages", route::named("/dev/mailbox/messages", get(messages)))
 }
 
 #[derive(Deserialize)]
@@ -47,7 +43,7 @@ struct MailOut {
 
 /// The mails, newest first, for people.
 #[handler]
-async fn page(app: Data<&Arc<App>>, views: Data<&ui::SharedViews>, filter: Query<Filter>) -> Result<Response> {
+async fn page(app: Data<&Arc<App>>, views: Data<&SharedViews>, filter: Query<Filter>) -> Result<Response> {
     let mails = mailer::mailbox(&app, filter.to.as_deref()).await.map_err(Failure::from)?;
     let items = mails
         .into_iter()
@@ -61,7 +57,7 @@ async fn page(app: Data<&Arc<App>>, views: Data<&ui::SharedViews>, filter: Query
         })
         .collect();
     let page = MailboxPage { to: filter.0.to.unwrap_or_default(), items, open: filter.0.id };
-    Ok(ui::mailbox_page(page.render(&views)))
+    Ok(html::mailbox_page(page.render(&views)))
 }
 
 /// The mails, newest first, for programs.

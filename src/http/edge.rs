@@ -14,9 +14,9 @@ use poem_openapi::OperationId;
 use super::{
     access_log::{AccessLog, Line},
     failure::Failure,
+    html::SharedViews,
     request_id::RequestId,
     route::RoutePattern,
-    ui::SharedViews,
 };
 use crate::{app::App, domain::Error};
 
@@ -76,7 +76,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
                     failure.allow = self.routes.allow(uri.path());
                 }
                 report(&failure, &id);
-                let reply = if uri.path().starts_with("/ui/") { super::ui::failure_page(&self.views, &failure) } else { failure.problem(&id) };
+                let reply = if uri.path().starts_with("/ui/") { super::html::failure_page(&self.views, &failure) } else { failure.problem(&id) };
                 (reply, pattern, Some(failure.code))
             }
         };

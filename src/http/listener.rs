@@ -24,7 +24,13 @@ const HEADER_BYTES: usize = 32 * 1_024;
 ///
 /// # Errors
 /// If the listener's own address can't be told.
-pub async fn serve(listener: TcpListener, endpoint: impl Endpoint + 'static, connections: usize, mut stop: watch::Receiver<bool>, drain: Duration) -> std::io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    endpoint: impl Endpoint + 'static,
+    connections: usize,
+    mut stop: watch::Receiver<bool>,
+    drain: Duration,
+) -> std::io::Result<()> {
     let endpoint = Arc::new(endpoint.map_to_response());
     let local = LocalAddr(listener.local_addr()?.into());
     let places = Arc::new(Semaphore::new(connections));

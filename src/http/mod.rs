@@ -7,6 +7,7 @@ mod dev;
 mod docs;
 mod edge;
 mod failure;
+mod html;
 mod listener;
 mod native;
 mod ops;
@@ -18,6 +19,7 @@ mod secret_text;
 mod shape;
 mod spec;
 mod ui;
+mod view;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -53,7 +55,7 @@ const PLAIN_ROUTES: [(&str, &[&str]); 15] = [
 /// # Errors
 /// [`crate::domain::Error::Internal`] for page templates that can't be read.
 pub fn endpoint(app: &Arc<App>, log: AccessLog) -> Result<impl Endpoint<Output = Response> + use<>> {
-    let views: ui::SharedViews = Arc::new(ui::view::Views::new(&base_path(app))?);
+    let views: html::SharedViews = Arc::new(view::Views::new(&base_path(app))?);
     let mut route = Route::new();
     route = ops::routes(route);
     route = ui::routes(route);

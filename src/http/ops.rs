@@ -88,10 +88,5 @@ async fn discovery(app: Data<&Arc<App>>, name: Path<String>) -> Result<Response>
 }
 
 fn json_reply(status: StatusCode, body: &Value, cache: &'static str) -> Response {
-    Response::builder()
-        .status(status)
-        .content_type("application/json")
-        .header(header::CACHE_CONTROL, cache)
-        .body(body.to_string())
-        .into_response()
+    Response::builder().status(status).content_type("application/json").header(header::CACHE_CONTROL, cache).body(body.to_string()).into_response()
 }

@@ -39,9 +39,11 @@ async fn read<T: ParseFromJSON + 'static>(req: &Request, body: &mut RequestBody)
     if bytes.is_empty() {
         return Ok(None);
     }
-    let is_json = req.content_type().and_then(|text| text.split(';').next()).map(str::trim).is_some_and(|essence| {
-        essence.eq_ignore_ascii_case(JSON) || (essence.starts_with("application/") && essence.ends_with("+json"))
-    });
+    let is_json = req
+        .content_type()
+        .and_then(|text| text.split(';').next())
+        .map(str::trim)
+        .is_some_and(|essence| essence.eq_ignore_ascii_case(JSON) || (essence.starts_with("application/") && essence.ends_with("+json")));
     if !is_json {
         return Err(Failure::media_type(JSON).into());
     }

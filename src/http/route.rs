@@ -38,7 +38,5 @@ impl<E: Endpoint> Endpoint for Named<E> {
 /// A text that never changes while the process runs.
 pub(super) fn fixed(content_type: &'static str, text: String) -> impl Endpoint {
     let text = bytes::Bytes::from(text);
-    get(poem::endpoint::make_sync(move |_| {
-        Response::builder().content_type(content_type).header(header::CACHE_CONTROL, "no-cache").body(text.clone())
-    }))
+    get(poem::endpoint::make_sync(move |_| Response::builder().content_type(content_type).header(header::CACHE_CONTROL, "no-cache").body(text.clone())))
 }

@@ -29,8 +29,8 @@ struct Shape {
 
 static SHAPES: LazyLock<Mutex<HashMap<TypeId, Arc<Shape>>>> = LazyLock::new(Mutex::default);
 
-/// Reads JSON: no duplicate keys, nesting of 128 at most (serde_json's own bound), no lone surrogates.
-pub(super) fn parse(bytes: &[u8]) -> Result<Value, Failure> {
+/// Reads JSON: no duplicate keys, nesting of 128 at most (the parser's own bound), no lone surrogates.
+pub(super) fn parse(bytes: &[u8]) -> poem::Result<Value> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = reader.deserialize_any(Strict).map_err(|error| {
         if error.to_string().starts_with(DUPLICATE) {
@@ -117,7 +117,7 @@ impl<'de> serde::de::DeserializeSeed<'de> for Seed {
 /// # Errors
 /// 400 `invalid_request` if a field is unknown, missing or of another type; 422 `validation_failed` if the shape is
 /// right and only values are not acceptable.
-pub(super) fn check<T: Type + 'static>(value: &Value) -> Result<(), Failure> {
+pub(super) fn check<T: Type + 'static>(value: &Value) -> poem::Result<()> {
     let shape = {
         let mut shapes = SHAPES.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(shapes.entry(TypeId::of::<T>()).or_insert_with(|| {
@@ -130,13 +130,13 @@ pub(super) fn check<T: Type + 'static>(value: &Value) -> Result<(), Failure> {
     walk.value("", &shape.root, value);
     if !walk.shape.is_empty() {
         walk.shape.append(&mut walk.values);
-        return Err(Failure::shape(walk.shape));
+        return Err(Failure::shape(walk.shape).into());
     }
     if walk.values.is_empty() {
         return Ok(());
     }
     let failure = Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", "Some values are not acceptable; `errors` names them.");
-    Err(Failure { errors: walk.values, ..failure })
+    Err(Failure { errors: walk.values, ..failure }.into())
 }
 
 struct Walk<'a> {
@@ -221,4 +221,3 @@ fn with_article(kind: &str) -> String {
     let article = if kind.starts_with(['a', 'i', 'o']) { "an" } else { "a" };
     format!("{article} {kind}")
 }
-

@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 pub(crate) fn v3_1(document: &str) -> String {
     let mut spec = common(document);
     each(&mut spec, &mut |object| {
-        if object.remove("nullable") == Some(Value::Bool(true)) {
-            if let Some(Value::String(kind)) = object.get("type").cloned() {
-                object.insert("type".to_owned(), json!([kind, "null"]));
-            }
+        if object.remove("nullable") == Some(Value::Bool(true))
+            && let Some(Value::String(kind)) = object.get("type").cloned()
+        {
+            object.insert("type".to_owned(), json!([kind, "null"]));
         }
         for (bound, limit) in [("exclusiveMaximum", "maximum"), ("exclusiveMinimum", "minimum")] {
             if object.remove(bound) == Some(Value::Bool(true))

@@ -10,7 +10,7 @@ use crate::{
         id::{AccountId, EventId},
         text,
     },
-    store::{self, write_tx},
+    store::{self, Connection, write_tx},
 };
 
 /// Creates an account below `parent` (the root account if not given).
@@ -64,7 +64,7 @@ pub async fn list(app: &App, ctx: &Ctx, below: Option<AccountId>) -> Result<Vec<
     store::accounts::list(&app.db.read, below).await
 }
 
-async fn known_plan(db: &impl sea_orm::ConnectionTrait, plan: &str) -> Result<Plan> {
+async fn known_plan(db: &impl Connection, plan: &str) -> Result<Plan> {
     if let Some(plan) = store::accounts::find_plan(db, plan).await? {
         return Ok(plan);
     }
@@ -72,7 +72,7 @@ async fn known_plan(db: &impl sea_orm::ConnectionTrait, plan: &str) -> Result<Pl
     Err(Error::invalid("plan", "unknown_plan", format!("must be one of {}", plans.join(", "))))
 }
 
-async fn audit(app: &App, ctx: &Ctx, db: &impl sea_orm::ConnectionTrait, action: Action, account: AccountId) -> Result<()> {
+async fn audit(app: &App, ctx: &Ctx, db: &impl Connection, action: Action, account: AccountId) -> Result<()> {
     let now = app.clock.now();
     let mut event = ctx.event(action, None);
     event.account_id = Some(account);

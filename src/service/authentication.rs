@@ -11,8 +11,7 @@ use chrono::TimeDelta;
 
 use super::{SignedIn, realms, signing};
 use crate::{
-    app::App,
-    cache::VerifiedToken,
+    app::{App, cache::VerifiedToken},
     crypto::{
         hash::sha256,
         signing::{Expect, TokenFault, VerifyingKey},

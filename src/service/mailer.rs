@@ -9,12 +9,12 @@ use crate::{
         Error, Result,
         id::{JobId, MailId, OneTimeTokenId, RealmId, UserId},
         job::Job,
-        realm::{Lifetimes, Realm, RealmStatus},
+        realm::{Realm, RealmStatus},
         token::Purpose,
         user::{User, UserStatus},
     },
     mail::{Message, Outgoing, SendFault},
-    store::{self, mailbox::MailRow, one_time_tokens::OneTimeToken, write_tx},
+    store::{self, Transaction, mailbox::MailRow, one_time_tokens::OneTimeToken, write_tx},
 };
 
 /// Why a mail is not out.
@@ -54,7 +54,8 @@ pub async fn run(app: &App, id: JobId, job: &Job) -> Result<(), Undelivered> {
                 realm: realm.display_name().to_owned(),
                 device,
                 forgot_link: forgot_link(app, &realm),
-            }).await?
+            })
+            .await?
         }
     };
     match due {
@@ -162,13 +163,8 @@ fn is_due(user: &User, purpose: Purpose) -> bool {
 /// The token of a request: made at the first run of its job, found again at a repeated one.
 async fn mint_once(app: &App, realm: &Realm, user: &User, purpose: Purpose, id: OneTimeTokenId) -> Result<Option<OneTimeToken>> {
     let now = app.clock.now();
-    let spans = &realm.settings.lifetimes;
-    let ttl = Lifetimes::span(match purpose {
-        Purpose::VerifyEmail => spans.verify_email,
-        Purpose::ResetPassword => spans.reset_password,
-    });
-    let mut token = one_time::mint(app, id, realm.id, user.id, purpose, &user.email, now, ttl)?;
-    let made = write_tx!(&app.db, |tx| {
+    let token = one_time::mint(app, id, realm, user.id, purpose, &user.email, now)?;
+    write_tx!(&app.db, |tx| {
         if let Some(found) = store::one_time_tokens::find(tx, realm.id, purpose, id).await? {
             return Ok(Some(found).filter(|found| found.consumed_at.is_none()));
         }
@@ -184,15 +180,10 @@ async fn mint_once(app: &App, realm: &Realm, user: &User, purpose: Purpose, id: 
             return store_token(tx, realm.id, user, purpose, token).await.map(Some);
         }
         store_token(tx, realm.id, user, purpose, token.clone()).await.map(Some)
-    })?;
-    if let Some(made) = made {
-        token = made;
-        return Ok(Some(token));
-    }
-    Ok(None)
+    })
 }
 
-async fn store_token(tx: &sea_orm::DatabaseTransaction, realm: RealmId, user: &User, purpose: Purpose, token: OneTimeToken) -> Result<OneTimeToken> {
+async fn store_token(tx: &Transaction, realm: RealmId, user: &User, purpose: Purpose, token: OneTimeToken) -> Result<OneTimeToken> {
     store::one_time_tokens::kill_others(tx, realm, user.id, Some(purpose), Some(token.id), token.created_at).await?;
     store::one_time_tokens::insert_if_absent(tx, &token).await?;
     Ok(token)

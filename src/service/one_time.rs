@@ -4,7 +4,7 @@
 //! rests in the database or in a job, and a repeated job mails the very same link.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::{
     app::App,
@@ -13,22 +13,20 @@ use crate::{
         Error, Result,
         email::Email,
         id::{OneTimeTokenId, RealmId, UserId},
+        realm::{Lifetimes, Realm},
         token::{OpaqueToken, Purpose},
     },
     store::one_time_tokens::OneTimeToken,
 };
 
-/// A token row for `user`, good for `ttl`. The caller stores it; [`reveal`] makes the mailed text of it.
-pub(super) fn mint(
-    app: &App,
-    id: OneTimeTokenId,
-    realm_id: RealmId,
-    user_id: UserId,
-    purpose: Purpose,
-    email: &Email,
-    now: DateTime<Utc>,
-    ttl: TimeDelta,
-) -> Result<OneTimeToken> {
+/// A token row for a user of `realm`, good for as long as the realm says. The caller stores it; [`reveal`] makes the mailed text of it.
+pub(super) fn mint(app: &App, id: OneTimeTokenId, realm: &Realm, user_id: UserId, purpose: Purpose, email: &Email, now: DateTime<Utc>) -> Result<OneTimeToken> {
+    let realm_id = realm.id;
+    let spans = &realm.settings.lifetimes;
+    let ttl = Lifetimes::span(match purpose {
+        Purpose::VerifyEmail => spans.verify_email,
+        Purpose::ResetPassword => spans.reset_password,
+    });
     let mut random = [0; 16];
     app.entropy.fill(&mut random);
     // The key's id travels in the nonce: a link stays the same when the master key changes before its mail is sent again.

@@ -15,7 +15,7 @@ use crate::{
         token::Purpose,
         user::{User, UserStatus},
     },
-    store::{self, revocations::RevocationKind, write_tx},
+    store::{self, Transaction, revocations::RevocationKind, write_tx},
 };
 
 /// Asks for a reset mail. Says and does the same for every address: one row, one job; the worker looks the person up.
@@ -70,7 +70,7 @@ pub(super) fn check(ctx: &Ctx, user: &User, field: &str, password: SecretString)
 /// Puts a new hash in place inside a transaction, with everything that must die with the old one.
 pub(super) async fn replace(
     app: &App,
-    tx: &sea_orm::DatabaseTransaction,
+    tx: &Transaction,
     user: &User,
     hash: &str,
     keep: Option<crate::domain::id::SessionId>,

@@ -25,7 +25,7 @@ use crate::{
         session::{EndReason, Session},
         token::OpaqueToken,
     },
-    store::{self, refresh_tokens::RefreshToken, write_tx},
+    store::{self, Transaction, refresh_tokens::RefreshToken, write_tx},
 };
 
 /// How long a spent token still answers with its child.
@@ -34,7 +34,7 @@ const GRACE: TimeDelta = TimeDelta::seconds(10);
 /// What a presented token turned out to be.
 enum Outcome {
     /// Alive, and this is the next of its family.
-    Next(Session, OpaqueToken),
+    Next(Box<Session>, OpaqueToken),
     /// Its session is over, now or since earlier.
     Over(SessionId, EndReason),
     /// No token of ours.
@@ -62,15 +62,7 @@ pub async fn rotate(app: &App, ctx: &Ctx, token: &str) -> Result<TokenPair> {
 }
 
 /// The whole decision in one transaction, which commits whatever the outcome: an ended session must stay ended.
-async fn step(
-    app: &App,
-    tx: &sea_orm::DatabaseTransaction,
-    ctx: &Ctx,
-    token: &OpaqueToken,
-    child: &OpaqueToken,
-    sealed: &str,
-    now: DateTime<Utc>,
-) -> Result<Outcome> {
+async fn step(app: &App, tx: &Transaction, ctx: &Ctx, token: &OpaqueToken, child: &OpaqueToken, sealed: &str, now: DateTime<Utc>) -> Result<Outcome> {
     let realm = ctx.realm.id;
     let id = RefreshTokenId(token.id);
     let hash = sha256_hex(token.secret());
@@ -90,7 +82,7 @@ async fn step(
             ..spent
         };
         store::refresh_tokens::insert(tx, &row).await?;
-        return Ok(Outcome::Next(session, child.clone()));
+        return Ok(Outcome::Next(Box::new(session), child.clone()));
     }
     let Some(row) = store::refresh_tokens::find(tx, realm, id).await? else { return Ok(Outcome::Unknown) };
     if !ct_eq(row.token_hash.as_bytes(), hash.as_bytes()) {
@@ -106,7 +98,7 @@ async fn step(
     if (used_at - GRACE..=used_at + GRACE).contains(&now) {
         let text = open_with(token.secret(), sealed_child)?;
         let next = std::str::from_utf8(&text).ok().and_then(OpaqueToken::parse);
-        return next.map(|next| Outcome::Next(session, next)).ok_or_else(|| Error::internal("a sealed refresh token can't be read"));
+        return next.map(|next| Outcome::Next(Box::new(session), next)).ok_or_else(|| Error::internal("a sealed refresh token can't be read"));
     }
     store::sessions::end(tx, realm, session.id, EndReason::RefreshReuse, now).await?;
     store::revocations::insert_sessions(tx, realm, &[session.id], EndReason::RefreshReuse, now).await?;
@@ -118,7 +110,7 @@ async fn step(
 }
 
 /// Why a session is over; if nobody wrote it down yet, its time has run out and that is written now.
-async fn over(tx: &sea_orm::DatabaseTransaction, ctx: &Ctx, id: SessionId, now: DateTime<Utc>) -> Result<Outcome> {
+async fn over(tx: &Transaction, ctx: &Ctx, id: SessionId, now: DateTime<Utc>) -> Result<Outcome> {
     let realm = ctx.realm.id;
     let Some(session) = store::sessions::find(tx, realm, id).await? else { return Ok(Outcome::Unknown) };
     if let Some((_, reason)) = session.ended {

@@ -1,7 +1,6 @@
 //! Signing up. A stranger learns nothing about who is here already: new and taken addresses cost the same work and
 //! get the same answer, and the owner of a taken address is told by mail.
 
-use sea_orm::ConnectionTrait;
 use secrecy::SecretString;
 
 use super::{Ctx, Faults, one_time};
@@ -16,12 +15,12 @@ use crate::{
         id::{AccountId, EventId, JobId, OneTimeTokenId, RealmId, UserId},
         job::Job,
         password::NewPassword,
-        realm::{Lifetimes, Realm},
+        realm::Realm,
         text,
         token::Purpose,
         user::Role,
     },
-    store::{self, users::NewUser, write_tx},
+    store::{self, Connection, users::NewUser, write_tx},
 };
 
 /// What a person fills in.
@@ -116,33 +115,23 @@ pub(super) fn check(realm: &Realm, input: SignUp) -> Result<Checked> {
     let password = faults.take(NewPassword::check("password", input.password, realm.settings.password_min, &context))?;
     faults.settle()?;
     match (name, email, password, company, country, phone) {
-        (Some(name), Some(email), Some(password), Some(company), Some(country), Some(phone)) => {
-            Ok(Checked { name, email, password, company, country, phone })
-        }
+        (Some(name), Some(email), Some(password), Some(company), Some(country), Some(phone)) => Ok(Checked { name, email, password, company, country, phone }),
         _ => Err(Error::internal("a field had neither a value nor a fault")),
     }
 }
 
 /// At most three mails an hour to one address that strangers can cause, whatever they ask for.
-pub(super) async fn may_mail(db: &impl ConnectionTrait, realm: RealmId, email: &Email, now: chrono::DateTime<chrono::Utc>) -> Result<bool> {
+pub(super) async fn may_mail(db: &impl Connection, realm: RealmId, email: &Email, now: chrono::DateTime<chrono::Utc>) -> Result<bool> {
     let key = format!("mail:{}", sha256_hex(email.as_str().as_bytes()));
     let hour = chrono::TimeDelta::hours(1);
     Ok(store::primitive::reserve(db, realm, &key, 3, hour, now).await?.is_reserved())
 }
 
 /// Stores a verification token and owes its mail. `pending` is a password hash and a name that take effect with it.
-pub(super) async fn owe_verification(
-    app: &App,
-    db: &impl ConnectionTrait,
-    realm: &Realm,
-    user: UserId,
-    email: &Email,
-    pending: Option<(&str, &str)>,
-) -> Result<()> {
+pub(super) async fn owe_verification(app: &App, db: &impl Connection, realm: &Realm, user: UserId, email: &Email, pending: Option<(&str, &str)>) -> Result<()> {
     let now = app.clock.now();
     let id = OneTimeTokenId::new(now, app.entropy.as_ref());
-    let ttl = Lifetimes::span(realm.settings.lifetimes.verify_email);
-    let mut token = one_time::mint(app, id, realm.id, user, Purpose::VerifyEmail, email, now, ttl)?;
+    let mut token = one_time::mint(app, id, realm, user, Purpose::VerifyEmail, email, now)?;
     token.pending_secret = pending.map(|(hash, _)| hash.to_owned());
     token.pending_name = pending.map(|(_, name)| name.to_owned());
     store::one_time_tokens::kill_others(db, realm.id, user, Some(Purpose::VerifyEmail), Some(id), now).await?;
@@ -152,7 +141,7 @@ pub(super) async fn owe_verification(
 }
 
 /// An account on the first plan, below the root account, that the new user owns.
-pub(super) async fn give_account(app: &App, db: &impl ConnectionTrait, realm: &Realm, user: &NewUser) -> Result<()> {
+pub(super) async fn give_account(app: &App, db: &impl Connection, realm: &Realm, user: &NewUser) -> Result<()> {
     let now = app.clock.now();
     let account = Account {
         id: AccountId::new(now, app.entropy.as_ref()),

@@ -1,7 +1,6 @@
 //! Sessions: their beginning (with the cap), their list, their end.
 
 use chrono::{DateTime, Utc};
-use sea_orm::ConnectionTrait;
 
 use super::{Ctx, seconds_between};
 use crate::{
@@ -16,7 +15,7 @@ use crate::{
         token::OpaqueToken,
         user::User,
     },
-    store::{self, refresh_tokens::RefreshToken, write_tx},
+    store::{self, Connection, refresh_tokens::RefreshToken, write_tx},
 };
 
 /// The pair that a session hands out (RFC 6749 section 5.1).
@@ -41,7 +40,7 @@ pub(super) struct Begun {
 ///
 /// The guarded touch of the user's row comes first: it holds that row until the commit, so that two logins of one user
 /// count each other, and it fails if the user was locked or their password changed since `user` was read.
-pub(super) async fn begin(app: &App, db: &impl ConnectionTrait, ctx: &Ctx, user: &User, amr: &str, now: DateTime<Utc>) -> Result<Begun> {
+pub(super) async fn begin(app: &App, db: &impl Connection, ctx: &Ctx, user: &User, amr: &str, now: DateTime<Utc>) -> Result<Begun> {
     let realm = &ctx.realm;
     if !store::users::touch_if_active(db, realm.id, user.id, user.version).await? {
         return Err(Error::InvalidCredentials);
@@ -182,7 +181,7 @@ async fn end_one(app: &App, ctx: &Ctx, user: UserId, id: SessionId, reason: EndR
 
 /// Ends a user's sessions inside a transaction and leaves word for the other nodes.
 pub(super) async fn end_all(
-    db: &impl ConnectionTrait,
+    db: &impl Connection,
     realm: crate::domain::id::RealmId,
     user: UserId,
     except: Option<SessionId>,

@@ -2,11 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use sea_orm::ConnectionTrait;
-
 use crate::{
-    app::App,
-    cache::KeySet,
+    app::{App, cache::KeySet},
     crypto::signing::{SigningKey, VerifyingKey},
     domain::{
         Error, Result,
@@ -14,7 +11,7 @@ use crate::{
         realm::Realm,
     },
     store::{
-        self,
+        self, Connection,
         signing_keys::{KeyStatus, StoredKey},
     },
 };
@@ -50,7 +47,7 @@ fn open(app: &App, rows: &[StoredKey]) -> Result<KeySet> {
 }
 
 /// Makes a new active key of `realm`; the caller commits it.
-pub(super) async fn create(app: &App, db: &impl ConnectionTrait, realm: &Realm) -> Result<()> {
+pub(super) async fn create(app: &App, db: &impl Connection, realm: &Realm) -> Result<()> {
     let now = app.clock.now();
     let key = SigningKey::generate(app.entropy.as_ref())?;
     let id = SigningKeyId::new(now, app.entropy.as_ref());

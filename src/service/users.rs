@@ -13,7 +13,7 @@ use crate::{
         session::EndReason,
         user::{Role, User, UserStatus},
     },
-    store::{self, revocations::RevocationKind, users::NewUser, write_tx},
+    store::{self, Transaction, revocations::RevocationKind, users::NewUser, write_tx},
 };
 
 /// Creates a verified user with a password; in the root realm with an account of their own.
@@ -48,7 +48,7 @@ pub(super) async fn prepare(app: &App, ctx: &Ctx, name: &str, email: &str, passw
     Ok(Prepared { row, hash })
 }
 
-pub(super) async fn insert(app: &App, tx: &sea_orm::DatabaseTransaction, ctx: &Ctx, user: &Prepared, action: Action) -> Result<()> {
+pub(super) async fn insert(app: &App, tx: &Transaction, ctx: &Ctx, user: &Prepared, action: Action) -> Result<()> {
     let now = app.clock.now();
     if !store::users::insert_if_absent(tx, ctx.realm.id, &user.row, now).await? {
         return Err(Error::Taken { field: "email" });
@@ -107,7 +107,7 @@ async fn set_status(app: &App, ctx: &Ctx, email: &str, status: UserStatus, actio
 }
 
 /// Makes the first operator: owner of the root account, by the one-time link of the installation.
-pub(super) async fn make_owner(app: &App, tx: &sea_orm::DatabaseTransaction, ctx: &Ctx, user: &Prepared) -> Result<()> {
+pub(super) async fn make_owner(app: &App, tx: &Transaction, ctx: &Ctx, user: &Prepared) -> Result<()> {
     insert(app, tx, ctx, user, Action::InstallationSetUp).await?;
     store::memberships::create(tx, ctx.realm.account_id, ctx.realm.id, user.row.id, Role::Owner, app.clock.now()).await
 }

@@ -42,9 +42,8 @@ pub async fn put_password(db: &impl ConnectionTrait, realm: RealmId, user: UserI
         created_at: Set(now),
         updated_at: Set(now),
     };
-    let conflict = OnConflict::columns([Column::RealmId, Column::UserId, Column::Kind, Column::Label])
-        .update_columns([Column::Secret, Column::UpdatedAt])
-        .to_owned();
+    let conflict =
+        OnConflict::columns([Column::RealmId, Column::UserId, Column::Kind, Column::Label]).update_columns([Column::Secret, Column::UpdatedAt]).to_owned();
     Entity::insert(row).on_conflict(conflict).exec_without_returning(db).await?;
     Ok(())
 }

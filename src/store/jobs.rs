@@ -7,11 +7,7 @@ use sea_orm::{
     sea_query::{Expr, LockBehavior, LockType, Order, Query},
 };
 
-use crate::domain::{
-    Error, Result,
-    id::JobId,
-    job::Job,
-};
+use crate::domain::{Error, Result, id::JobId, job::Job};
 
 super::entity!("jobs" {
     #[sea_orm(primary_key, auto_increment = false)]
@@ -90,10 +86,7 @@ pub async fn claim(db: &impl ConnectionTrait, now: DateTime<Utc>, lease: TimeDel
     if postgres {
         oldest.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
     }
-    let update = Entity::update_many()
-        .col_expr(Column::LockedUntil, Expr::value(now + lease))
-        .filter(Column::Id.in_subquery(oldest))
-        .filter(due());
+    let update = Entity::update_many().col_expr(Column::LockedUntil, Expr::value(now + lease)).filter(Column::Id.in_subquery(oldest)).filter(due());
     let mut rows = update.exec_with_returning(db).await?;
     rows.sort_by_key(|row| (row.run_at, row.id));
     rows.into_iter()

@@ -36,8 +36,7 @@ struct Place {
 /// # Errors
 /// What the database says.
 pub async fn create(db: &impl ConnectionTrait, account: AccountId, realm: RealmId, user: UserId, role: Role, now: DateTime<Utc>) -> Result<()> {
-    let row =
-        ActiveModel { account_id: Set(account), user_id: Set(user), realm_id: Set(realm), role: Set(role.as_str().to_owned()), created_at: Set(now) };
+    let row = ActiveModel { account_id: Set(account), user_id: Set(user), realm_id: Set(realm), role: Set(role.as_str().to_owned()), created_at: Set(now) };
     Entity::insert(row).exec_without_returning(db).await?;
     Ok(())
 }

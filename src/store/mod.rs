@@ -27,6 +27,10 @@ pub mod transaction;
 pub mod users;
 
 pub use connection::Db;
+/// A pool or a transaction: what every function here takes first.
+pub use sea_orm::ConnectionTrait as Connection;
+/// A write transaction that is not committed yet.
+pub use sea_orm::DatabaseTransaction as Transaction;
 pub use transaction::begin_write;
 pub(crate) use transaction::write_tx;
 

@@ -127,7 +127,13 @@ pub async fn find_live(
 ///
 /// # Errors
 /// What the database says.
-pub async fn newest_live_for_email(db: &impl ConnectionTrait, realm: RealmId, purpose: Purpose, email: &Email, now: DateTime<Utc>) -> Result<Option<OneTimeToken>> {
+pub async fn newest_live_for_email(
+    db: &impl ConnectionTrait,
+    realm: RealmId,
+    purpose: Purpose,
+    email: &Email,
+    now: DateTime<Utc>,
+) -> Result<Option<OneTimeToken>> {
     let query = Entity::find()
         .filter(Column::RealmId.eq(realm))
         .filter(Column::Email.eq(email.as_str()))

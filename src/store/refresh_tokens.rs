@@ -83,7 +83,14 @@ pub async fn insert(db: &impl ConnectionTrait, token: &RefreshToken) -> Result<(
 ///
 /// # Errors
 /// What the database says.
-pub async fn consume(db: &impl ConnectionTrait, realm: RealmId, id: RefreshTokenId, hash: &str, child: &str, now: DateTime<Utc>) -> Result<Option<RefreshToken>> {
+pub async fn consume(
+    db: &impl ConnectionTrait,
+    realm: RealmId,
+    id: RefreshTokenId,
+    hash: &str,
+    child: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<RefreshToken>> {
     let update = Entity::update_many()
         .col_expr(Column::UsedAt, Expr::value(now))
         .col_expr(Column::ChildSealed, Expr::value(child))

@@ -167,10 +167,8 @@ pub async fn evict_over(db: &impl ConnectionTrait, realm: RealmId, user: UserId,
         .order_by(Column::Id, Order::Desc)
         .limit(u64::from(keep))
         .to_owned();
-    let update = ending(EndReason::EvictedByLimit, now)
-        .filter(Column::RealmId.eq(realm))
-        .filter(Column::UserId.eq(user))
-        .filter(Column::Id.not_in_subquery(newest));
+    let update =
+        ending(EndReason::EvictedByLimit, now).filter(Column::RealmId.eq(realm)).filter(Column::UserId.eq(user)).filter(Column::Id.not_in_subquery(newest));
     Ok(update.exec_with_returning(db).await?.into_iter().map(|row| row.id).collect())
 }
 

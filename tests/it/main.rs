@@ -1,5 +1,6 @@
 //! Everything through the public surface, on real databases. One binary, so that it links once.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on must stop")]
+#![expect(unreachable_pub, reason = "one binary, which nobody depends on")]
 
 mod architecture;
 mod flows;

@@ -8,8 +8,8 @@ use poem_openapi::OpenApi;
 use super::{
     Group,
     wire::{
-        AcceptedOut, EmailIn, LoginIn, LoginOut, LogoutIn, RefreshIn, ResetPasswordIn, SignUpIn, SignedUpOut, SignedUpUser, TokenOut, TokensOut,
-        VerifiedOut, VerifyEmailIn,
+        AcceptedOut, EmailIn, LoginIn, LoginOut, LogoutIn, RefreshIn, ResetPasswordIn, SignUpIn, SignedUpOut, SignedUpUser, TokenOut, TokensOut, VerifiedOut,
+        VerifyEmailIn,
     },
 };
 use crate::{

@@ -227,12 +227,7 @@ impl From<LoggedIn> for LoginOut {
     fn from(logged_in: LoggedIn) -> Self {
         let LoggedIn { user, session, tokens } = logged_in;
         Self {
-            user: UserOut {
-                id: user.id.to_string(),
-                email: user.email.as_str().to_owned(),
-                name: user.name,
-                email_verified: user.email_verified_at.is_some(),
-            },
+            user: UserOut { id: user.id.to_string(), email: user.email.as_str().to_owned(), name: user.name, email_verified: user.email_verified_at.is_some() },
             tokens: tokens.into(),
             session: Listed { session, current: true }.into(),
         }

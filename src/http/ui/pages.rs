@@ -10,17 +10,20 @@ use poem::{
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{
-    SharedViews, csrf, page,
-    view::{
-        ForgotPasswordPage, NoticePage, Page as _, ResetPasswordDonePage, ResetPasswordPage, STYLESHEET, SetupPage, Tone, VerifyEmailDonePage,
-        VerifyEmailFailedPage, VerifyEmailPage,
-    },
-};
+use super::csrf;
 use crate::{
     app::App,
     domain::{Error, FieldError},
-    http::{context::Public, failure::Failure, route},
+    http::{
+        context::Public,
+        failure::Failure,
+        html::{SharedViews, page},
+        route,
+        view::{
+            ForgotPasswordPage, NoticePage, Page as _, ResetPasswordDonePage, ResetPasswordPage, STYLESHEET, SetupPage, Tone, VerifyEmailDonePage,
+            VerifyEmailFailedPage, VerifyEmailPage,
+        },
+    },
     service::{Ctx, installation, password_reset, realms, verification},
 };
 
@@ -161,9 +164,7 @@ async fn take_forgot(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedVie
     let ctx = posted_in(&app, req, ctx.0, &fields).await?;
     match password_reset::request(&app, &ctx, &fields.email).await {
         Ok(()) => Ok(mail_is_coming(&views, &ctx, "If this address is known, a mail with a link is on its way.")),
-        Err(Error::Invalid(faults)) => {
-            Ok(status(forgot(&app, req, &views, &ctx, fields.0.email, false, sentences(&faults)), StatusCode::UNPROCESSABLE_ENTITY))
-        }
+        Err(Error::Invalid(faults)) => Ok(status(forgot(&app, req, &views, &ctx, fields.0.email, false, sentences(&faults)), StatusCode::UNPROCESSABLE_ENTITY)),
         Err(error) => Err(Failure::from(error).into()),
     }
 }
@@ -189,9 +190,7 @@ async fn take_reset(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedView
     let fields = fields.0;
     match password_reset::confirm(&app, &ctx, &fields.token, fields.password).await {
         Ok(()) => Ok(page(ResetPasswordDonePage { realm: name_of(&ctx), link: None }.render(&views))),
-        Err(Error::Invalid(faults)) => {
-            Ok(status(reset_form(&app, req, &views, &ctx, fields.token, sentences(&faults)), StatusCode::UNPROCESSABLE_ENTITY))
-        }
+        Err(Error::Invalid(faults)) => Ok(status(reset_form(&app, req, &views, &ctx, fields.token, sentences(&faults)), StatusCode::UNPROCESSABLE_ENTITY)),
         Err(Error::InvalidOneTimeToken) => Ok(status(forgot(&app, req, &views, &ctx, String::new(), true, Vec::new()), StatusCode::BAD_REQUEST)),
         Err(error) => Err(Failure::from(error).into()),
     }

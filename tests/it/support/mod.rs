@@ -19,7 +19,7 @@ use realmgate::{
 };
 use tokio::sync::Mutex;
 
-pub use client::{Client, Reply, User};
+pub use client::{Client, User};
 pub use database::{Backend, Database};
 
 /// A password that every policy takes.
@@ -32,7 +32,7 @@ macro_rules! on_both {
     ($(#[$meta:meta])* $name:ident, |$app:ident| $body:block) => {
         $(#[$meta])*
         mod $name {
-            #[allow(unused_imports, reason = "bodies differ")]
+            #[allow(unused_imports, clippy::allow_attributes, reason = "bodies differ in what they need")]
             use super::*;
 
             async fn body($app: $crate::support::TestApp) $body

@@ -2,12 +2,14 @@
 //!
 //! Knows the rings below and no use case. `service::installation` fills in which account and realm are the root.
 
+pub mod cache;
+
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Notify;
 
 use crate::{
-    cache::Caches,
+    app::cache::Caches,
     config::Settings,
     crypto::{
         keyring::Keyring,

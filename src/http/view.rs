@@ -17,7 +17,7 @@ pub(crate) use pages::{
 
 /// The stylesheet of all pages, for `GET /ui/style.css`. Its address changes with its content, so that it may be cached for
 /// ever: `Cache-Control: public, max-age=31536000, immutable`.
-pub(crate) const STYLESHEET: &str = include_str!("../../../templates/ui/style.css");
+pub(crate) const STYLESHEET: &str = include_str!("../../templates/ui/style.css");
 
 /// `Content-Security-Policy` of every page but the mailbox.
 pub(crate) const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
@@ -31,13 +31,13 @@ pub(crate) const MAILBOX_POLICY: &str =
 const BROKEN: &str = "<!doctype html><html lang=\"en\"><title>Something went wrong</title><h1>Something went wrong</h1><p>Please try again later.</p></html>";
 
 const TEMPLATES: [(&str, &str); 7] = [
-    ("layout.html", include_str!("../../../templates/ui/layout.html")),
-    ("parts.html", include_str!("../../../templates/ui/parts.html")),
-    ("verify_email.html", include_str!("../../../templates/ui/verify_email.html")),
-    ("reset_password.html", include_str!("../../../templates/ui/reset_password.html")),
-    ("setup.html", include_str!("../../../templates/ui/setup.html")),
-    ("message.html", include_str!("../../../templates/ui/message.html")),
-    ("mailbox.html", include_str!("../../../templates/ui/mailbox.html")),
+    ("layout.html", include_str!("../../templates/ui/layout.html")),
+    ("parts.html", include_str!("../../templates/ui/parts.html")),
+    ("verify_email.html", include_str!("../../templates/ui/verify_email.html")),
+    ("reset_password.html", include_str!("../../templates/ui/reset_password.html")),
+    ("setup.html", include_str!("../../templates/ui/setup.html")),
+    ("message.html", include_str!("../../templates/ui/message.html")),
+    ("mailbox.html", include_str!("../../templates/ui/mailbox.html")),
 ];
 
 /// The compiled page templates; made once, shared by all.
