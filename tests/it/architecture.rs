@@ -16,6 +16,7 @@ const MOST_LINES: usize = 400;
 const RINGS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("config", &["domain"]),
+    ("telemetry", &["domain", "config"]),
     ("store", &["domain"]),
     ("crypto", &["domain"]),
     ("limiter", &["domain"]),
@@ -26,7 +27,7 @@ const RINGS: &[(&str, &[&str])] = &[
     ("service", &["domain", "config", "store", "crypto", "limiter", "mail", "upstream", "blobs", "app"]),
     ("worker", &["domain", "config", "store", "crypto", "limiter", "mail", "upstream", "blobs", "app", "service"]),
     ("http", &["domain", "config", "store", "crypto", "limiter", "mail", "upstream", "blobs", "app", "service"]),
-    ("cli", &["domain", "config", "store", "crypto", "limiter", "mail", "upstream", "blobs", "app", "service", "worker", "http"]),
+    ("cli", &["domain", "config", "telemetry", "store", "crypto", "limiter", "mail", "upstream", "blobs", "app", "service", "worker", "http"]),
     ("main", &["cli"]),
 ];
 
