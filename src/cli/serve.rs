@@ -74,7 +74,10 @@ pub(super) async fn serve(settings: &Settings, no_worker: bool) -> Result<()> {
     let log = if wants_log { AccessLog::stdout(settings.log_format).map_err(Error::internal)? } else { AccessLog::off() };
     let endpoint = http::endpoint(&app, log)?;
     announce(&app, listener.local_addr().map_err(Error::internal)?).await?;
-    http::serve(listener, endpoint, settings.max_connections, stop, DRAIN).await.map_err(Error::internal)?;
+    let cut = http::serve(listener, endpoint, settings.max_connections, stop, DRAIN).await;
+    if cut > 0 {
+        tracing::warn!(cut, "some connections did not finish in time");
+    }
     finish(app, tasks).await
 }
 

@@ -168,6 +168,8 @@ pub mod codes {
     pub const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
     /// The body is over the limit.
     pub const PAYLOAD_TOO_LARGE: &str = "payload_too_large";
+    /// The body did not arrive in time.
+    pub const REQUEST_TIMEOUT: &str = "request_timeout";
     /// The body is not of a content type that the operation takes.
     pub const UNSUPPORTED_MEDIA_TYPE: &str = "unsupported_media_type";
     /// A form post from another site, or without the form's own token.

@@ -1,15 +1,14 @@
 //! One line a request: id, method, route pattern, status, time, address. Never a URI, a query, a header or a body.
 //!
-//! The line is built by hand and handed to one writer thread, because at the rates of the hot path a general logger
-//! costs more than the request. If the writer can't keep up, lines are dropped and counted, requests are not held up.
+//! The line is built by hand and appended to a buffer that one thread writes out in batches, because at the rates of the
+//! hot path a general logger costs more than the request. If nobody reads fast enough, lines are dropped and counted;
+//! requests are not held up.
 
 use std::{
+    cell::RefCell,
     fmt::Write as _,
     io::Write as _,
-    sync::{
-        atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
-    },
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
     time::Duration,
 };
@@ -18,7 +17,10 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::config::LogFormat;
 
-const WAITING_LINES: usize = 8_192;
+/// Bytes that may wait to be written.
+const BUFFER: usize = 1 << 20;
+/// How long lines gather before they are written together.
+const BATCH: Duration = Duration::from_millis(20);
 
 /// What a line says.
 pub(super) struct Line<'a> {
@@ -33,10 +35,22 @@ pub(super) struct Line<'a> {
 
 /// The way to the writer.
 pub struct AccessLog {
-    lines: Option<SyncSender<String>>,
+    shared: Option<Arc<Shared>>,
     writer: Option<JoinHandle<()>>,
-    dropped: AtomicU64,
     format: LogFormat,
+}
+
+#[derive(Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    filled: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    bytes: Vec<u8>,
+    dropped: u64,
+    closed: bool,
 }
 
 impl std::fmt::Debug for AccessLog {
@@ -51,76 +65,114 @@ impl AccessLog {
     /// # Errors
     /// If no thread can be started.
     pub fn stdout(format: LogFormat) -> std::io::Result<Self> {
-        let (lines, waiting) = sync_channel(WAITING_LINES);
-        let writer = std::thread::Builder::new().name("access-log".to_owned()).spawn(move || write_all(&waiting))?;
-        Ok(Self { lines: Some(lines), writer: Some(writer), dropped: AtomicU64::new(0), format })
+        let shared = Arc::new(Shared::default());
+        let writer = std::thread::Builder::new().name("access-log".to_owned()).spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.write_out()
+        })?;
+        Ok(Self { shared: Some(shared), writer: Some(writer), format })
     }
 
     /// No log.
     #[must_use]
     pub fn off() -> Self {
-        Self { lines: None, writer: None, dropped: AtomicU64::new(0), format: LogFormat::Json }
+        Self { shared: None, writer: None, format: LogFormat::Json }
     }
 
     /// Writes a line.
     pub(super) fn write(&self, line: &Line<'_>) {
-        let Some(lines) = &self.lines else { return };
-        let mut text = String::with_capacity(256);
-        let at = line.at.to_rfc3339_opts(SecondsFormat::Millis, true);
-        let micros = line.took.as_micros();
-        // Method and route come from fixed sets and the id is hex: nothing here needs escaping.
-        let written = match self.format {
-            LogFormat::Json => write!(
-                text,
-                r#"{{"timestamp":"{at}","level":"INFO","message":"request","request_id":"{}","method":"{}","route":"{}","status":{},"duration_us":{micros}"#,
-                line.id, line.method, line.route, line.status
-            ),
-            LogFormat::Text => write!(text, "{at}  INFO {} {} {} {micros}us {}", line.method, line.route, line.status, line.id),
-        };
-        let code = match (self.format, line.code) {
-            (LogFormat::Json, Some(code)) => write!(text, r#","code":"{code}""#),
-            (LogFormat::Text, Some(code)) => write!(text, " {code}"),
-            (_, None) => Ok(()),
-        };
-        if self.format == LogFormat::Json {
-            text.push('}');
+        thread_local!(static TEXT: RefCell<String> = RefCell::new(String::with_capacity(512)));
+        let Some(shared) = &self.shared else { return };
+        TEXT.with_borrow_mut(|text| {
+            text.clear();
+            // Writing into a string fails never.
+            let _ = line.put(self.format, text);
+            shared.push(text.as_bytes());
+        });
+    }
+}
+
+impl Line<'_> {
+    /// Method and route come from fixed sets and the id is hex: nothing here needs escaping.
+    fn put(&self, format: LogFormat, text: &mut String) -> std::fmt::Result {
+        let Self { id, method, route, status, .. } = self;
+        let at = self.at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let micros = self.took.as_micros();
+        match format {
+            LogFormat::Json => {
+                write!(
+                    text,
+                    r#"{{"timestamp":"{at}","level":"INFO","message":"request","request_id":"{id}","method":"{method}","route":"{route}","status":{status},"duration_us":{micros}"#
+                )?;
+                if let Some(code) = self.code {
+                    write!(text, r#","code":"{code}""#)?;
+                }
+                text.push_str("}\n");
+            }
+            LogFormat::Text => {
+                let code = self.code.unwrap_or_default();
+                writeln!(text, "{at}  INFO {method} {route} {status} {micros}us {id} {code}")?;
+            }
         }
-        text.push('\n');
-        if written.and(code).is_err() || lines.try_send(text).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, line: &[u8]) {
+        let mut waiting = self.lock();
+        if waiting.bytes.len() + line.len() > BUFFER {
+            waiting.dropped += 1;
+            return;
+        }
+        let was_empty = waiting.bytes.is_empty();
+        waiting.bytes.extend_from_slice(line);
+        drop(waiting);
+        // The writer sleeps only while nothing waits: a busy server wakes it once a batch.
+        if was_empty {
+            self.filled.notify_one();
+        }
+    }
+
+    fn write_out(&self) {
+        let mut batch = Vec::new();
+        loop {
+            let empty = |waiting: &mut Waiting| waiting.bytes.is_empty() && !waiting.closed;
+            let mut waiting = self.filled.wait_while(self.lock(), empty).unwrap_or_else(PoisonError::into_inner);
+            if !waiting.closed {
+                (waiting, _) = self.filled.wait_timeout_while(waiting, BATCH, |waiting| !waiting.closed).unwrap_or_else(PoisonError::into_inner);
+            }
+            std::mem::swap(&mut waiting.bytes, &mut batch);
+            let (dropped, closed) = (std::mem::take(&mut waiting.dropped), waiting.closed);
+            drop(waiting);
+            let mut out = std::io::stdout().lock();
+            // There is nobody to tell if the log itself can't be written.
+            let _ = out.write_all(&batch).and_then(|()| out.flush());
+            drop(out);
+            batch.clear();
+            if dropped > 0 {
+                tracing::warn!(dropped, "access log lines were dropped: nobody read them fast enough");
+            }
+            if closed {
+                return;
+            }
         }
     }
 }
 
 impl Drop for AccessLog {
     fn drop(&mut self) {
-        self.lines = None;
+        if let Some(shared) = &self.shared {
+            shared.lock().closed = true;
+            shared.filled.notify_one();
+        }
         if let Some(writer) = self.writer.take() {
-            // A writer that panicked has nothing left to flush.
+            // A writer that panicked has nothing left to write.
             let _ = writer.join();
         }
     }
-}
-
-fn write_all(lines: &Receiver<String>) {
-    let mut out = std::io::BufWriter::with_capacity(64 * 1_024, std::io::stdout());
-    loop {
-        // Whoever reads the log is gone if a write fails; the service goes on without it.
-        match lines.recv_timeout(Duration::from_millis(50)) {
-            Ok(line) => {
-                let _ = out.write_all(line.as_bytes());
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                let _ = out.flush();
-                match lines.recv() {
-                    Ok(line) => {
-                        let _ = out.write_all(line.as_bytes());
-                    }
-                    Err(_) => break,
-                }
-            }
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-    }
-    let _ = out.flush();
 }

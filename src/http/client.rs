@@ -38,22 +38,26 @@ fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     last
 }
 
-/// The hops that proxies wrote down, left to right; `None` stands for one that can't be read. `Forwarded` (RFC 7239)
-/// wins over `X-Forwarded-For`; the two are never mixed.
+/// The hops that proxies wrote down, left to right; `None` stands for one that can't be read. Where both `Forwarded`
+/// (RFC 7239) and `X-Forwarded-For` came, a proxy of ours wrote one of them and the client may have made up the other:
+/// unless they agree, neither counts.
 fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let list = |name: &str| -> Vec<String> {
         let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split(',')).map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
     };
-    let forwarded = list("forwarded");
-    if forwarded.is_empty() {
-        return list("x-forwarded-for").iter().map(|item| node(item)).collect();
-    }
+    let plain: Vec<_> = list("x-forwarded-for").iter().map(|item| node(item)).collect();
     let hop = |item: &String| {
         let pair = item.split(';').find_map(|pair| pair.trim().split_once('=').filter(|(key, _)| key.eq_ignore_ascii_case("for")))?;
         node(pair.1.trim_matches('"'))
     };
-    forwarded.iter().map(hop).collect()
+    let forwarded: Vec<_> = list("forwarded").iter().map(hop).collect();
+    match (forwarded.is_empty(), plain.is_empty()) {
+        (true, _) => plain,
+        (false, true) => forwarded,
+        (false, false) if forwarded == plain => plain,
+        (false, false) => vec![None],
+    }
 }
 
 /// `192.0.2.1`, `192.0.2.1:80`, `[2001:db8::1]`, `[2001:db8::1]:80` or `2001:db8::1`.
@@ -94,5 +98,18 @@ mod tests {
         assert_eq!(seen("10.0.0.1", (XFF, "203.0.113.9, rubbish"), ours), "10.0.0.1", "what can't be read ends the search");
         assert_eq!(seen("10.0.0.1", ("forwarded", "for=6.6.6.6, for=\"[2001:db8::1]:4711\";proto=https"), ours), "2001:db8::1");
         assert_eq!(seen("10.0.0.1", ("forwarded", "for=_hidden"), ours), "10.0.0.1");
+    }
+
+    #[test]
+    fn two_headers_that_disagree_do_not_count() {
+        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        let seen = |forwarded: &str, plain: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("forwarded", forwarded.parse().unwrap());
+            headers.insert(XFF, plain.parse().unwrap());
+            address("10.0.0.1".parse().unwrap(), &headers, &trusted).to_string()
+        };
+        assert_eq!(seen("for=6.6.6.6", "203.0.113.9"), "10.0.0.1");
+        assert_eq!(seen("for=203.0.113.9", "203.0.113.9"), "203.0.113.9");
     }
 }

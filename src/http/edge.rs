@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use poem::{
     Body, Endpoint, IntoResponse, Request, Response, Result,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
@@ -18,11 +18,16 @@ use super::{
     request_id::RequestId,
     route::RoutePattern,
 };
-use crate::{app::App, domain::Error};
+use crate::{
+    app::App,
+    domain::{Error, error::codes},
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// How long a client may take to send its body.
 const BODY_TIME: std::time::Duration = std::time::Duration::from_secs(15);
+/// How much of a body over the limit is read to the end before it is refused.
+const DISCARD: usize = 2 << 20;
 const NO_CONTENT_CSP: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
 /// What is known of the routes for 405s and the log.
@@ -124,16 +129,15 @@ impl<E> Edge<E> {
             Some(0) => return Ok(()),
             // RFC 9112 section 6.3: neither header, no body. In-process tests send bodies without either.
             None if matches!(*req.method(), Method::GET | Method::HEAD) && !req.headers().contains_key(header::TRANSFER_ENCODING) => return Ok(()),
-            Some(length) if length > limit => return Err(Failure::too_large(limit)),
             _ => {}
         }
-        let read = tokio::time::timeout(BODY_TIME, req.take_body().into_bytes_limit(limit));
-        let bytes = match read.await {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(poem::error::ReadBodyError::PayloadTooLarge)) => return Err(Failure::too_large(limit)),
-            Ok(Err(_)) => return Err(Failure::shape(Vec::new())),
-            Err(_) => return Err(Failure::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The body took too long to arrive.")),
-        };
+        let announced = announced.unwrap_or_default();
+        if announced > DISCARD {
+            return Err(Failure::too_large(limit));
+        }
+        let body = req.take_body();
+        let read = tokio::time::timeout(BODY_TIME, collect(body, limit, announced));
+        let bytes = read.await.map_err(|_| Failure::new(StatusCode::REQUEST_TIMEOUT, codes::REQUEST_TIMEOUT, "The body took too long to arrive."))??;
         req.set_body(Body::from(bytes));
         Ok(())
     }
@@ -160,6 +164,25 @@ impl<E> Edge<E> {
             absent(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000; includeSubDomains"));
         }
     }
+}
+
+/// Reads a body of at most `limit` bytes. Of a longer one a little more is read and thrown away: a client that is still
+/// sending when it is answered and cut off may never see the answer.
+async fn collect(body: Body, limit: usize, announced: usize) -> Result<Vec<u8>, Failure> {
+    let mut stream = std::pin::pin!(body.into_bytes_stream());
+    let mut bytes = Vec::with_capacity(announced.min(limit));
+    let mut total = 0;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| Failure::shape(Vec::new()))?;
+        total += chunk.len();
+        if total > DISCARD {
+            break;
+        }
+        if total <= limit {
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+    if total > limit { Err(Failure::too_large(limit)) } else { Ok(bytes) }
 }
 
 impl RouteTable {

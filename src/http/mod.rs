@@ -2,6 +2,7 @@
 
 mod access_log;
 mod client;
+mod client_io;
 mod context;
 mod dev;
 mod docs;

@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 pub(crate) fn v3_1(document: &str) -> String {
     let mut spec = common(document);
     each(&mut spec, &mut |object| {
-        if object.remove("nullable") == Some(Value::Bool(true))
+        if object.get("nullable").is_some_and(Value::is_boolean)
+            && object.remove("nullable") == Some(Value::Bool(true))
             && let Some(Value::String(kind)) = object.get("type").cloned()
         {
             object.insert("type".to_owned(), json!([kind, "null"]));
@@ -61,7 +62,9 @@ fn common(document: &str) -> Value {
         if object.get("deprecated") == Some(&Value::Bool(false)) {
             object.remove("deprecated");
         }
-        object.remove("explode");
+        if object.get("explode").is_some_and(Value::is_boolean) {
+            object.remove("explode");
+        }
         if matches!(object.get("format"), Some(Value::String(format)) if format.starts_with("uint")) {
             object.remove("format");
             object.entry("minimum").or_insert_with(|| 0.into());
@@ -105,11 +108,14 @@ fn common(document: &str) -> Value {
 fn request_schemas(spec: &Value) -> Vec<String> {
     let mut names = Vec::new();
     let operations = spec.get("paths").and_then(Value::as_object).into_iter().flat_map(Map::values).filter_map(Value::as_object).flat_map(Map::values);
-    for body in operations.filter_map(|operation| operation.get("requestBody")) {
-        let mut body = body.clone();
-        each(&mut body, &mut |object| {
-            if let Some(name) = object.get("$ref").and_then(Value::as_str).and_then(|text| text.rsplit('/').next()) {
+    let mut open: Vec<Value> = operations.filter_map(|operation| operation.get("requestBody").cloned()).collect();
+    // Schemas that requests refer to refer to others in turn.
+    while let Some(mut place) = open.pop() {
+        each(&mut place, &mut |object| {
+            let name = object.get("$ref").and_then(Value::as_str).and_then(|text| text.rsplit('/').next());
+            if let Some(name) = name.filter(|name| !names.iter().any(|known| known == name)) {
                 names.push(name.to_owned());
+                open.extend(spec.pointer(&format!("/components/schemas/{name}")).cloned());
             }
         });
     }
