@@ -52,7 +52,7 @@ pub fn spawn_feed(app: &Arc<App>, mut feed: Feed, mut stop: watch::Receiver<bool
     })
 }
 
-/// Writes stamps of use every minute and sweeps every hour, until `stop` turns true; writes a last time then.
+/// Writes stamps of use and gives idle memory back every minute, sweeps every hour, until `stop` turns true; writes a last time then.
 pub fn spawn_housekeeping(app: &Arc<App>, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
     let app = Arc::clone(app);
     tokio::spawn(async move {
@@ -60,7 +60,10 @@ pub fn spawn_housekeeping(app: &Arc<App>, mut stop: watch::Receiver<bool>) -> Jo
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         loop {
             tokio::select! {
-                _ = flush.tick() => log(sessions::flush_uses(&app).await, "stamps of use can't be written"),
+                _ = flush.tick() => {
+                    log(sessions::flush_uses(&app).await, "stamps of use can't be written");
+                    app.passwords.trim();
+                }
                 _ = sweep.tick() => log(store::sweep::sweep(&app.db.write, app.clock.now()).await.map(drop), "the sweep failed"),
                 _ = stop.changed() => break,
             }

@@ -14,7 +14,10 @@ use poem_openapi::{
 use super::{client, failure::Failure, request_id::RequestId};
 use crate::{
     app::App,
-    domain::{Error, Result},
+    domain::{
+        Error, Result,
+        realm::{Family, Realm},
+    },
     service::{Client, Ctx, Principal, authentication, realms},
 };
 
@@ -60,9 +63,16 @@ fn host(req: &Request) -> Option<String> {
     Some(name.to_ascii_lowercase())
 }
 
+/// A dialect that is switched off in a realm answers as if it were not there.
+fn served(req: &Request, realm: &Realm) -> Result<()> {
+    let native = req.original_uri().path().starts_with(super::native::BASE);
+    if !native || realm.serves(Family::Native) { Ok(()) } else { Err(Error::NotFound) }
+}
+
 async fn public(req: &Request) -> Result<Ctx> {
     let origin = origin(req)?;
     let realm = realms::resolve(origin.app, origin.named, origin.host.as_deref()).await?;
+    served(req, &realm)?;
     Ok(Ctx { realm, principal: Principal::Anonymous, client: origin.client, request_id: origin.request_id })
 }
 
@@ -71,6 +81,7 @@ async fn session(req: &Request) -> Result<Ctx> {
     let token = bearer_token(req)?;
     let mentioned = realms::mentioned(origin.app, origin.named, origin.host.as_deref()).await?;
     let (realm, user) = authentication::bearer(origin.app, token, mentioned).await?;
+    served(req, &realm)?;
     Ok(Ctx { realm, principal: Principal::User(user), client: origin.client, request_id: origin.request_id })
 }
 

@@ -56,7 +56,13 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// Serves until `stop` turns true, then finishes what is in flight within `drain`. Returns how many connections had to be
 /// cut off.
-pub async fn serve(listener: TcpListener, endpoint: impl Endpoint + 'static, max_connections: usize, mut stop: watch::Receiver<bool>, drain: Duration) -> usize {
+pub async fn serve(
+    listener: TcpListener,
+    endpoint: impl Endpoint + 'static,
+    max_connections: usize,
+    mut stop: watch::Receiver<bool>,
+    drain: Duration,
+) -> usize {
     let options = ListenerOptions { max_connections, head_timeout: Duration::from_secs(10), idle_timeout: Duration::from_secs(75), drain };
     let stopped = async move {
         // A closed channel means that nobody is left to say stop; then it is time to.

@@ -26,8 +26,8 @@ pub async fn change(app: &App, ctx: &Ctx, current: &SecretString, new: SecretStr
     let hash = app.passwords.hash(new.secret(), app.entropy.as_ref()).await?;
     let now = app.clock.now();
     let ended = write_tx!(&app.db, |tx| {
-        // The proof was of the password that stood when `user` was read; `replace` refuses if that changed meanwhile.
-        let ended = password_reset::replace(app, tx, &user, &hash, Some(me.session_id)).await?;
+        // The proof was of the password that stood when `user` was read; if that changed meanwhile, it proves nothing.
+        let ended = password_reset::replace(app, tx, &user, &hash, Some(me.session_id)).await?.ok_or(Error::WrongPassword)?;
         store::audit::insert(tx, EventId::new(now, app.entropy.as_ref()), &ctx.event(Action::PasswordChanged, Some(user.id)), now).await?;
         Ok(ended)
     })?;

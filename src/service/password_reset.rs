@@ -8,7 +8,7 @@ use crate::{
     domain::{
         Error, Result,
         event::Action,
-        id::{EventId, JobId},
+        id::{EventId, JobId, SessionId},
         job::Job,
         password::NewPassword,
         session::EndReason,
@@ -51,7 +51,8 @@ pub async fn confirm(app: &App, ctx: &Ctx, token: &str, new: SecretString) -> Re
         if user.email_verified_at.is_none() {
             store::users::mark_verified(tx, realm, user.id, now).await?;
         }
-        let ended = replace(app, tx, &user, &new_hash, None).await?;
+        // The user was read in this transaction; if another one got in between, a repetition reads them anew.
+        let ended = replace(app, tx, &user, &new_hash, None).await?.ok_or_else(|| Error::Conflict("the user changed meanwhile".into()))?;
         store::audit::insert(tx, EventId::new(now, app.entropy.as_ref()), &ctx.event(Action::PasswordReset, Some(user.id)), now).await?;
         Ok(ended)
     })?;
@@ -67,24 +68,19 @@ pub(super) fn check(ctx: &Ctx, user: &User, field: &str, password: SecretString)
     NewPassword::check(field, password, ctx.realm.settings.password_min, &context)
 }
 
-/// Puts a new hash in place inside a transaction, with everything that must die with the old one.
-pub(super) async fn replace(
-    app: &App,
-    tx: &Transaction,
-    user: &User,
-    hash: &str,
-    keep: Option<crate::domain::id::SessionId>,
-) -> Result<Vec<crate::domain::id::SessionId>> {
+/// Puts a new hash in place inside a transaction, with everything that must die with the old one, and answers the ended
+/// sessions; `None` if the user is not what `user` says any more.
+pub(super) async fn replace(app: &App, tx: &Transaction, user: &User, hash: &str, keep: Option<SessionId>) -> Result<Option<Vec<SessionId>>> {
     let now = app.clock.now();
     let realm = user.realm_id;
-    store::credentials::put_password(tx, realm, user.id, app.entropy.as_ref(), hash, now).await?;
     if !store::users::bump_version_if(tx, realm, user.id, user.version, now).await? {
-        return Err(Error::Conflict("the user changed meanwhile".into()));
+        return Ok(None);
     }
+    store::credentials::put_password(tx, realm, user.id, app.entropy.as_ref(), hash, now).await?;
     let ended = sessions::end_all(tx, realm, user.id, keep, EndReason::PasswordChanged, now).await?;
     store::one_time_tokens::kill_others(tx, realm, user.id, None, None, now).await?;
     store::revocations::insert(tx, realm, RevocationKind::User, user.id.0, "changed", now).await?;
     let job = Job::SendPasswordChanged { realm_id: realm, user_id: user.id };
     store::jobs::enqueue(tx, JobId::new(now, app.entropy.as_ref()), &job, now, now).await?;
-    Ok(ended)
+    Ok(Some(ended))
 }
