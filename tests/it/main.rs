@@ -3,4 +3,5 @@
 
 mod architecture;
 mod flows;
+mod openapi;
 mod support;
