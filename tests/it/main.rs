@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on must stop")]
 
 mod architecture;
+mod bad_input;
 mod flows;
 mod openapi;
 mod support;
