@@ -6,3 +6,4 @@ mod bad_input;
 mod flows;
 mod openapi;
 mod support;
+mod tenancy;
