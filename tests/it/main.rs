@@ -5,5 +5,6 @@ mod architecture;
 mod bad_input;
 mod flows;
 mod openapi;
+mod realms;
 mod support;
 mod tenancy;
