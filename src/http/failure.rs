@@ -87,7 +87,8 @@ impl Failure {
         if let Some(fault) = error.downcast_ref::<poem_openapi::error::ParseParamError>() {
             return Self::shape(vec![FieldError::new(fault.name, "invalid", "can't be read")]);
         }
-        if error.is::<poem_openapi::error::ParsePathError>() {
+        // A path that is no text, such as `%ff`, leads nowhere either.
+        if error.is::<poem_openapi::error::ParsePathError>() || error.is::<poem::error::ParsePathError>() {
             return Error::NotFound.into();
         }
         match error.status() {

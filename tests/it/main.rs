@@ -3,5 +3,9 @@
 #![expect(unreachable_pub, reason = "one binary, which nobody depends on")]
 
 mod architecture;
+mod bad_input;
 mod flows;
+mod openapi;
+mod realms;
 mod support;
+mod tenancy;

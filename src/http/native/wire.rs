@@ -236,35 +236,59 @@ impl From<LoggedIn> for LoginOut {
 
 /// A refresh token.
 #[derive(Object)]
-#[oai(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, example)]
 pub(super) struct RefreshIn {
     pub(super) refresh_token: SecretText,
 }
 
+impl poem_openapi::types::Example for RefreshIn {
+    fn example() -> Self {
+        Self { refresh_token: SecretText::from("the-refresh-token-of-the-last-reply") }
+    }
+}
+
 /// What to end.
 #[derive(Object, Default)]
-#[oai(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, example)]
 pub(super) struct LogoutIn {
     /// `true` ends every session of the person, not only the one that asks.
     #[oai(default)]
     pub(super) everywhere: bool,
 }
 
+impl poem_openapi::types::Example for LogoutIn {
+    fn example() -> Self {
+        Self { everywhere: true }
+    }
+}
+
 /// A mailed token and the password to be.
 #[derive(Object)]
-#[oai(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, example)]
 pub(super) struct ResetPasswordIn {
     #[oai(validator(max_length = 512))]
     pub(super) token: String,
     pub(super) new_password: SecretText,
 }
 
+impl poem_openapi::types::Example for ResetPasswordIn {
+    fn example() -> Self {
+        Self { token: "the-token-of-the-mailed-link".to_owned(), new_password: SecretText::from("another long passphrase") }
+    }
+}
+
 /// The password that is, as a proof, and the one to be.
 #[derive(Object)]
-#[oai(rename_all = "camelCase", deny_unknown_fields)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, example)]
 pub(super) struct ChangePasswordIn {
     pub(super) current_password: SecretText,
     pub(super) new_password: SecretText,
+}
+
+impl poem_openapi::types::Example for ChangePasswordIn {
+    fn example() -> Self {
+        Self { current_password: SecretText::from("a long enough passphrase"), new_password: SecretText::from("another long passphrase") }
+    }
 }
 
 /// What an access token says of its bearer.
@@ -361,7 +385,7 @@ impl MeOut {
 
 /// Changes to the profile: a field left out stays, `null` clears it.
 #[derive(Object)]
-#[oai(rename_all = "camelCase", deny_unknown_fields, skip_serializing_if_is_none)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, skip_serializing_if_is_none, example)]
 pub(super) struct ProfileIn {
     #[oai(validator(max_length = 400))]
     pub(super) name: Option<String>,
@@ -371,6 +395,17 @@ pub(super) struct ProfileIn {
     pub(super) country: MaybeUndefined<String>,
     #[oai(nullable, validator(max_length = 100))]
     pub(super) phone: MaybeUndefined<String>,
+}
+
+impl poem_openapi::types::Example for ProfileIn {
+    fn example() -> Self {
+        Self {
+            name: Some("Ada King".to_owned()),
+            company: MaybeUndefined::Null,
+            country: MaybeUndefined::Value("GB".to_owned()),
+            phone: MaybeUndefined::Undefined,
+        }
+    }
 }
 
 /// Live sessions, newest first. All of them: there are never more than the realm allows.

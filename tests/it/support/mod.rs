@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod database;
+pub mod spec;
 
 use std::sync::Arc;
 

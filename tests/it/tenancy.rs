@@ -1,0 +1,254 @@
+//! The tenancy matrix: every operation of the served document, asked by everybody, at every realm, for every id. An
+//! operation that has no row here fails, so that none is forgotten.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use crate::{
+    on_both,
+    support::{
+        PASSWORD, Reply, TestApp, User,
+        spec::{Operation, operations},
+    },
+};
+
+const OWN: &str = "acme.example.com";
+const OTHER: &str = "globex.example.com";
+
+const OWNER: &str = "canary-owner@example.com";
+const NEIGHBOUR: &str = "canary-neighbour@example.com";
+const STRANGER: &str = "stranger@example.com";
+
+/// Who calls an operation that asks for a session, and at which realm their credential is good.
+const CALLERS: [(&str, Option<&str>); 6] = [
+    ("anonymous", None),
+    ("garbage", None),
+    ("an ended session", None),
+    ("another realm's user", Some(OTHER)),
+    ("the same realm's other user", Some(OWN)),
+    ("the owner", Some(OWN)),
+];
+
+/// How an operation is asked, and which status its rightful caller gets; for a public operation also what the same secret
+/// or address gets at another realm.
+struct Row {
+    body: Option<Value>,
+    good: u16,
+    foreign: u16,
+}
+
+/// A moment passes, so that addresses made of the time differ.
+fn tick(app: &TestApp) -> i64 {
+    app.advance(TimeDelta::milliseconds(1));
+    app.app().clock.now().timestamp_millis()
+}
+
+async fn signed_in(app: &TestApp, realm: &str, email: &str) -> User {
+    tick(app);
+    app.anonymous().realm(realm).log_in(email, PASSWORD).await.user(realm, email)
+}
+
+async fn world(app: &TestApp) {
+    app.realm(OWN).await;
+    app.realm(OTHER).await;
+    app.user_in(OWN, OWNER).await;
+    app.user_in(OWN, NEIGHBOUR).await;
+    app.user_in(OTHER, STRANGER).await;
+}
+
+/// A row of the matrix, made anew for each question, because some secrets are good once.
+async fn row(app: &TestApp, operation: &str) -> Row {
+    let row = |body: Value, good, foreign| Row { body: Some(body), good, foreign };
+    let plain = |good| Row { body: None, good, foreign: good };
+    let home = app.anonymous().realm(OWN);
+    match operation {
+        "sign_up" => row(json!({ "name": "N", "email": format!("new-{}@example.com", tick(app)), "password": PASSWORD }), 202, 202),
+        "resend_verification_email" | "request_password_reset" => row(json!({ "email": OWNER }), 202, 202),
+        "log_in" => row(json!({ "email": OWNER, "password": PASSWORD }), 200, 401),
+        "refresh_tokens" => row(json!({ "refreshToken": signed_in(app, OWN, NEIGHBOUR).await.refresh }), 200, 401),
+        "verify_email" => {
+            let email = format!("canary-{}@example.com", tick(app));
+            home.sign_up(&email, PASSWORD).await.assert(202);
+            app.run_jobs().await;
+            row(json!({ "token": app.last_mail(&email).await.token() }), 200, 400)
+        }
+        "reset_password" => {
+            let email = format!("canary-{}@example.com", tick(app));
+            app.user_in(OWN, &email).await;
+            home.post("/api/v1/auth/password/forgot", &json!({ "email": email })).await.assert(202);
+            app.run_jobs().await;
+            row(json!({ "token": app.last_mail(&email).await.token(), "newPassword": "another harbour otter" }), 204, 400)
+        }
+        // The wrong password's own status tells that the caller got as far as the proof.
+        "change_password" => row(json!({ "currentPassword": "not the password", "newPassword": "another harbour otter" }), 403, 401),
+        "update_me" => row(json!({ "phone": "+49 30 1234" }), 200, 401),
+        "log_out" => row(json!({}), 204, 401),
+        "get_me" | "list_sessions" | "inspect_access_token" => plain(200),
+        "end_session" => plain(204),
+        other => panic!("the operation {other} has no row in the tenancy matrix: add it"),
+    }
+}
+
+async fn ask(app: &TestApp, operation: &Operation, realm: Option<&str>, token: Option<&str>, id: &str, body: Option<&Value>) -> Reply {
+    let mut client = app.anonymous();
+    if let Some(realm) = realm {
+        client = client.realm(realm);
+    }
+    if let Some(token) = token {
+        client = client.bearer(token);
+    }
+    let text = body.map(Value::to_string).unwrap_or_default();
+    let reply = client.send(operation.method.clone(), &operation.at(id), body.map(|_| "application/json"), text).await;
+    assert!(operation.statuses.contains(&reply.status.as_u16()), "{}: {} is not declared", operation.id, reply.status);
+    reply
+}
+
+/// A token of the caller's, fresh, so that a sign-out harms no later question.
+async fn token_of(app: &TestApp, caller: &str, owner: &User) -> Option<String> {
+    match caller {
+        "anonymous" => None,
+        "garbage" => Some("eyJhbGciOiJub25lIn0.e30.".to_owned()),
+        "another realm's user" => Some(signed_in(app, OTHER, STRANGER).await.access),
+        "the same realm's other user" => Some(signed_in(app, OWN, NEIGHBOUR).await.access),
+        "an ended session" => {
+            let ended = signed_in(app, OWN, OWNER).await;
+            app.anonymous().bearer(&ended.access).post("/api/v1/auth/logout", &json!({})).await.assert(204);
+            Some(ended.access)
+        }
+        "the owner" => Some(owner.access.clone()),
+        other => panic!("{other}"),
+    }
+}
+
+on_both!(every_operation_with_a_session_by_everybody_at_every_realm, |app| {
+    world(&app).await;
+    for operation in operations().into_iter().filter(|operation| operation.bearer) {
+        for (caller, home) in CALLERS {
+            for realm in [None, Some(OWN), Some(OTHER), Some("no-such.example.com")] {
+                let row = row(&app, &operation.id).await;
+                let owner = signed_in(&app, OWN, OWNER).await;
+                let token = token_of(&app, caller, &owner).await;
+                let reply = ask(&app, &operation, realm, token.as_deref(), &owner.session, row.body.as_ref()).await;
+                let wanted = match home {
+                    None => 401,
+                    Some(home) if realm.is_some_and(|realm| realm != home) => 401,
+                    // Everybody may do this to what is theirs; the id in the path is the owner's.
+                    Some(_) if operation.has_path_id() && caller != "the owner" => 404,
+                    Some(_) => row.good,
+                };
+                let context = format!("{} by {caller} at {realm:?}: {} {}", operation.id, reply.status, reply.text());
+                assert_eq!(reply.status.as_u16(), wanted, "{context}");
+                assert_eq!(reply.header("www-authenticate").starts_with("Bearer "), wanted == 401, "{context}");
+                assert!(home == Some(OWN) || !reply.text().contains("canary"), "{context}");
+                let alive = if caller == "the owner" && [204].contains(&wanted) { 401 } else { 200 };
+                app.anonymous().bearer(&owner.access).get("/api/v1/me").await.assert(alive);
+            }
+        }
+    }
+});
+
+on_both!(every_public_operation_at_every_realm, |app| {
+    world(&app).await;
+    for operation in operations().into_iter().filter(|operation| !operation.bearer) {
+        // A credential that nobody asked for changes nothing.
+        for token in [None, Some("garbage")] {
+            let row_here = row(&app, &operation.id).await;
+            let reply = ask(&app, &operation, Some(OWN), token, "", row_here.body.as_ref()).await;
+            assert_eq!(reply.status.as_u16(), row_here.good, "{}: {}", operation.id, reply.text());
+            let row_there = row(&app, &operation.id).await;
+            let reply = ask(&app, &operation, Some(OTHER), token, "", row_there.body.as_ref()).await;
+            assert_eq!(reply.status.as_u16(), row_there.foreign, "{} at another realm: {}", operation.id, reply.text());
+            assert!(!reply.text().contains("canary"), "{}: {}", operation.id, reply.text());
+            ask(&app, &operation, Some("no-such.example.com"), token, "", row_there.body.as_ref()).await.assert_problem(404, "realm_not_found");
+        }
+    }
+    app.run_jobs().await;
+    // Their own realm still knows them, and no mail was sent on behalf of the other.
+    signed_in(&app, OWN, OWNER).await;
+    let other = app.operator_in(OTHER).await.realm.id;
+    assert!(app.mails(OWNER).await.iter().all(|mail| mail.0.realm_id != other));
+});
+
+/// The body without the one thing that differs between two requests, and which headers came with it.
+fn comparable(reply: &Reply) -> (u16, String, Vec<String>) {
+    let id = reply.header("x-request-id");
+    assert_eq!(id.len(), 24);
+    (reply.status.as_u16(), reply.text().replace(&id, "-"), reply.headers.keys().map(|name| name.as_str().to_owned()).collect())
+}
+
+on_both!(what_is_of_another_realm_looks_like_what_does_not_exist, |app| {
+    world(&app).await;
+    let owner = signed_in(&app, OWN, OWNER).await;
+    for (realm, email) in [(OWN, NEIGHBOUR), (OTHER, STRANGER)] {
+        let caller = signed_in(&app, realm, email).await;
+        let client = app.anonymous().bearer(&caller.access);
+        let foreign = comparable(&client.delete(&format!("/api/v1/me/sessions/{}", owner.session)).await.assert_problem(404, "not_found"));
+        for random in ["018f3c5e-7a70-7000-8000-000000000001", "00000000-0000-0000-0000-000000000000", "x", &caller.id, &"9".repeat(300)] {
+            assert_eq!(comparable(&client.delete(&format!("/api/v1/me/sessions/{random}")).await), foreign, "{random}");
+        }
+    }
+    let there = app.anonymous().realm(OTHER);
+    let token = |row: &Row, field: &str| row.body.as_ref().unwrap()[field].as_str().unwrap().to_owned();
+    let same_shape = |token: &str| {
+        token
+            .chars()
+            .map(|c| {
+                if c == 'A' {
+                    'B'
+                } else if c.is_ascii_alphanumeric() {
+                    'A'
+                } else {
+                    c
+                }
+            })
+            .collect::<String>()
+    };
+    for (path, operation, field) in [
+        ("/api/v1/auth/refresh", "refresh_tokens", "refreshToken"),
+        ("/api/v1/auth/verify-email", "verify_email", "token"),
+        ("/api/v1/auth/password/reset", "reset_password", "token"),
+    ] {
+        let row = row(&app, operation).await;
+        let foreign = comparable(&there.post(path, row.body.as_ref().unwrap()).await);
+        assert_eq!(foreign.0, row.foreign);
+        let secret = token(&row, field);
+        for random in [same_shape(&secret), "x".to_owned(), String::new()] {
+            let mut body = row.body.clone().unwrap();
+            body[field] = random.as_str().into();
+            assert_eq!(comparable(&there.post(path, &body).await), foreign, "{path} {random}");
+        }
+        // The realm it is of takes it all the same: the questions above used nothing up.
+        let reply = app.anonymous().realm(OWN).post(path, row.body.as_ref().unwrap()).await;
+        assert_eq!(reply.status.as_u16(), row.good, "{path}: {}", reply.text());
+    }
+    for (path, body) in [
+        ("/api/v1/auth/login", json!({ "password": PASSWORD })),
+        ("/api/v1/auth/password/forgot", json!({})),
+        ("/api/v1/auth/verify-email/resend", json!({})),
+        ("/api/v1/auth/verify-email", json!({ "code": "000000" })),
+    ] {
+        let with = |email: &str| {
+            let mut body = body.clone();
+            body["email"] = email.into();
+            body
+        };
+        let foreign = comparable(&there.post(path, &with(OWNER)).await);
+        assert_eq!(comparable(&there.post(path, &with("nobody@example.com")).await), foreign, "{path}");
+    }
+});
+
+on_both!(one_address_in_two_realms_is_two_people, |app| {
+    world(&app).await;
+    let twin = app.user_in(OTHER, OWNER).await;
+    let owner = signed_in(&app, OWN, OWNER).await;
+    assert_ne!(twin.id, owner.id);
+    app.anonymous().bearer(&twin.access).patch("/api/v1/me", &json!({ "name": "Somebody Else" })).await.assert(200);
+    let change = json!({ "currentPassword": PASSWORD, "newPassword": "another harbour otter" });
+    app.anonymous().bearer(&twin.access).put("/api/v1/me/password", &change).await.assert(204);
+    let me = app.anonymous().bearer(&owner.access).get("/api/v1/me").await.assert(200);
+    assert_eq!((me.at("/name"), me.at("/realm")), ("Test Person".to_owned(), OWN.to_owned()));
+    signed_in(&app, OWN, OWNER).await;
+    app.anonymous().realm(OTHER).log_in(OWNER, PASSWORD).await.assert_problem(401, "invalid_credentials");
+    app.anonymous().bearer(&twin.access).post("/api/v1/auth/logout", &json!({ "everywhere": true })).await.assert(204);
+    app.anonymous().bearer(&owner.access).get("/api/v1/me").await.assert(200);
+});
