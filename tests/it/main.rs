@@ -3,4 +3,6 @@
 
 mod architecture;
 mod flows;
+mod page_safety;
+mod pages;
 mod support;
