@@ -3,6 +3,7 @@
 
 mod architecture;
 mod flows;
+mod mail;
 mod page_safety;
 mod pages;
 mod support;
