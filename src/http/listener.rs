@@ -1,7 +1,13 @@
 //! Our own accept loop around poem's endpoint: poem's server has no limit on how long a header may take, no cap on
 //! connections and leaves small replies waiting for Nagle's timer.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::{
@@ -10,17 +16,20 @@ use hyper_util::{
 };
 use poem::{
     Endpoint, EndpointExt as _,
-    http::uri::Scheme,
+    http::{HeaderValue, header, uri::Scheme},
     web::{LocalAddr, RemoteAddr},
 };
-use tokio::{net::TcpListener, sync::Semaphore, sync::watch};
+use tokio::{net::TcpListener, sync::Semaphore, sync::watch, time::Instant};
 
 const HEADER_TIME: Duration = Duration::from_secs(10);
+/// How long clients are still heard after `stop`, with replies that say it was the last one. A connection closed at once
+/// would take the request along that its client is just writing.
+const FAREWELL: Duration = Duration::from_secs(1);
 const HEADERS: usize = 64;
 /// What a client may send before its header ends.
 const HEADER_BYTES: usize = 32 * 1_024;
 
-/// Serves until `stop` turns true, then lets requests in flight finish for `drain`.
+/// Serves until `stop` turns true, says farewell to who is still connected, then lets requests in flight finish for `drain`.
 ///
 /// # Errors
 /// If the listener's own address can't be told.
@@ -31,15 +40,23 @@ pub async fn serve(listener: TcpListener, endpoint: impl Endpoint + 'static, con
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_headers(HEADERS).max_buf_size(HEADER_BYTES).half_close(false);
+    let leaving = Arc::new(AtomicBool::new(false));
+    let mut end = None;
     loop {
         // Over the cap nobody is accepted: the queue of the operating system holds them.
-        let place = tokio::select! {
-            place = Arc::clone(&places).acquire_owned() => place.map_err(std::io::Error::other)?,
-            _ = stop.changed() => break,
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await.map_err(std::io::Error::other)?;
+            Ok::<_, std::io::Error>((place, listener.accept().await))
         };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = stop.changed() => break,
+        let (place, accepted) = tokio::select! {
+            biased;
+            _ = stop.changed(), if end.is_none() => {
+                leaving.store(true, Ordering::Relaxed);
+                end = Some(Instant::now() + FAREWELL);
+                continue;
+            }
+            next = next, if end.is_none_or(|end| Instant::now() < end) => next?,
+            () = farewell(end, &graceful) => break,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -54,10 +71,15 @@ pub async fn serve(listener: TcpListener, endpoint: impl Endpoint + 'static, con
         let _ = stream.set_nodelay(true);
         let (endpoint, local) = (Arc::clone(&endpoint), local.clone());
         let remote = RemoteAddr(peer.into());
+        let leaving = Arc::clone(&leaving);
         let service = service_fn(move |request| {
-            let (endpoint, request) = (Arc::clone(&endpoint), poem::Request::from((request, local.clone(), remote.clone(), Scheme::HTTP)));
+            let (endpoint, leaving) = (Arc::clone(&endpoint), Arc::clone(&leaving));
+            let request = poem::Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
             async move {
-                let reply: hyper::Response<_> = endpoint.get_response(request).await.into();
+                let mut reply: hyper::Response<_> = endpoint.get_response(request).await.into();
+                if leaving.load(Ordering::Relaxed) {
+                    reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
                 Ok::<_, std::convert::Infallible>(reply)
             }
         });
@@ -73,4 +95,12 @@ pub async fn serve(listener: TcpListener, endpoint: impl Endpoint + 'static, con
         tracing::warn!("some requests did not finish in time");
     }
     Ok(())
+}
+
+/// Waits until everybody has gone or `end` has come; for ever while there is no end.
+async fn farewell(end: Option<Instant>, graceful: &GracefulShutdown) {
+    let Some(end) = end else { return std::future::pending().await };
+    while graceful.count() > 0 && Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
