@@ -6,4 +6,6 @@ mod flows;
 mod mail;
 mod page_safety;
 mod pages;
+mod secrets;
+mod server;
 mod support;

@@ -4,6 +4,7 @@
 pub mod browser;
 pub mod client;
 pub mod database;
+pub mod server;
 
 use std::sync::Arc;
 
