@@ -8,4 +8,5 @@ mod page_safety;
 mod pages;
 mod secrets;
 mod server;
+mod smtp;
 mod support;

@@ -5,6 +5,7 @@ pub mod browser;
 pub mod client;
 pub mod database;
 pub mod server;
+pub mod smtp;
 
 use std::sync::Arc;
 
