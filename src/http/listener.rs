@@ -9,7 +9,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     task::{Poll, Waker},
     time::Duration,
@@ -22,7 +22,7 @@ use hyper::{
 };
 use poem::{
     Addr, Body, Endpoint, Request, RequestParts,
-    http::uri::Scheme,
+    http::{HeaderValue, header, uri::Scheme},
     web::{LocalAddr, RemoteAddr},
 };
 use tokio::{
@@ -51,6 +51,9 @@ pub(super) struct ListenerOptions {
 const MAX_HEADERS: usize = 64;
 /// Largest head in bytes.
 const MAX_HEAD: usize = 32 << 10;
+/// How long clients are still heard after the end was called, if any are connected.
+const FAREWELL: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(20);
 /// How often deadlines are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -89,6 +92,20 @@ where
             biased;
             () = &mut shutdown => break,
             _ = sweep.tick() => connections.sweep(&options),
+            (socket, seat) = &mut accept => {
+                let connection = connections.open();
+                tokio::spawn(serve_one(socket, Arc::clone(&endpoint), Arc::clone(&connections), connection, (seat, alive.clone())));
+                accept.set(self::accept(&listener, &seats));
+            }
+        }
+    }
+    // A connection closed at once would take the request along that its client is just writing. So clients are heard a
+    // little longer, with replies that say it was the last one.
+    connections.leaving.store(true, Ordering::Release);
+    let farewell = Instant::now() + FAREWELL;
+    while !connections.lock().1.is_empty() && Instant::now() < farewell {
+        tokio::select! {
+            () = sleep(LOOK) => {}
             (socket, seat) = &mut accept => {
                 let connection = connections.open();
                 tokio::spawn(serve_one(socket, Arc::clone(&endpoint), Arc::clone(&connections), connection, (seat, alive.clone())));
@@ -147,7 +164,10 @@ async fn serve_one<E: Endpoint + 'static>(
             let (request, endpoint) = (into_poem(request, local.clone(), peer.clone()), Arc::clone(&endpoint));
             let (state, connections) = (Arc::clone(&state), Arc::clone(&connections));
             async move {
-                let response: hyper::Response<_> = endpoint.get_response(request).await.into();
+                let mut response: hyper::Response<_> = endpoint.get_response(request).await.into();
+                if connections.leaving.load(Ordering::Acquire) {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
                 state.enter(Phase::Idle, &connections);
                 Ok::<_, Infallible>(response)
             }
@@ -254,6 +274,8 @@ pub(super) struct Connections {
     open: Mutex<(u64, HashMap<u64, Arc<Connection>>)>,
     /// Sweeps so far, as a clock that costs nothing to read.
     tick: AtomicU64,
+    /// The end was called: each reply is its connection's last.
+    leaving: AtomicBool,
 }
 
 impl Connections {

@@ -1,0 +1,170 @@
+//! Canaries through every flow of the real program at its most talkative: afterwards no password, token or code stands in
+//! the log, and none that is a secret stands in the files of the database.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{
+    server::{Server, Tokens, eventually, token_of},
+    smtp::Sink,
+};
+
+const EMAIL: &str = "canary@example.com";
+const FIRST: &str = "canary otter password one";
+const SECOND: &str = "canary otter password two";
+const THIRD: &str = "canary otter password three";
+const WRONG: &str = "canary wrong guess";
+const SHORT: &str = "canary!";
+
+/// The six digits that stand alone on a line.
+fn code_of(mail: &str) -> String {
+    let is_code = |line: &&str| line.len() == 6 && line.bytes().all(|b| b.is_ascii_digit());
+    mail.lines().map(str::trim).find(is_code).expect("a code").to_owned()
+}
+
+/// A refresh token's or link token's secret half as well as the whole, and a JWT's signature.
+fn parts(token: &str) -> Vec<String> {
+    let tail = &token[token.len() - 30..];
+    vec![token.to_owned(), tail.to_owned()]
+}
+
+fn count(haystack: &[u8], needle: &str) -> usize {
+    haystack.windows(needle.len()).filter(|window| *window == needle.as_bytes()).count()
+}
+
+/// Whether a code stands there by itself: parts of ids, fractions of seconds and durations don't count.
+fn has_code(haystack: &[u8], code: &str) -> bool {
+    haystack.windows(code.len() + 2).any(|window| {
+        let (before, after) = (window[0], window[code.len() + 1]);
+        &window[1..=code.len()] == code.as_bytes() && !(before.is_ascii_alphanumeric() || b".:".contains(&before) || after.is_ascii_alphanumeric())
+    })
+}
+
+/// Every byte of the database: the file and its log.
+fn database(folder: &Path) -> Vec<u8> {
+    let mut all = Vec::new();
+    for name in ["realmgate.db", "realmgate.db-wal", "realmgate.db-shm"] {
+        all.extend(std::fs::read(folder.join(name)).unwrap_or_default());
+    }
+    all
+}
+
+/// What the flows brought to light.
+#[derive(Default)]
+struct Secrets {
+    tokens: Vec<String>,
+    mailed: Vec<String>,
+    codes: Vec<String>,
+}
+
+impl Secrets {
+    fn keep(&mut self, body: &Value) -> Tokens {
+        let tokens = Tokens::of(if body["tokens"].is_object() { &body["tokens"] } else { body });
+        self.tokens.extend(parts(&tokens.access));
+        self.tokens.extend(parts(&tokens.refresh));
+        tokens
+    }
+
+    fn keep_mail(&mut self, mail: &str) -> String {
+        let token = token_of(mail);
+        self.mailed.extend(parts(&token));
+        token
+    }
+}
+
+/// The text of the first mail that has `word`, once it is there.
+async fn mail_with(sink: &Sink, word: &str) -> String {
+    eventually("a mail", async || sink.mails().iter().map(|mail| mail.text()).find(|text| text.contains(word))).await.0
+}
+
+/// Goes through everything there is, rightly and wrongly.
+async fn every_flow(server: &Server, sink: &Sink, secrets: &mut Secrets) {
+    let post = async |path: &str, bearer: &str, body: Value, wanted: u16| {
+        let (status, reply) = server.post(&format!("/api/v1{path}"), bearer, &body).await;
+        assert_eq!(status, wanted, "{path}: {reply}");
+        reply
+    };
+    let person = |password: &str| json!({ "name": "Canary", "email": EMAIL, "password": password });
+    post("/auth/signup", "", person(SHORT), 422).await;
+    post("/auth/signup", "", json!({ "name": "Canary", "email": EMAIL, "password": [FIRST] }), 400).await;
+    post("/auth/signup", "", person(FIRST), 202).await;
+    let mail = mail_with(sink, "/ui/verify-email?token=").await;
+    let token = secrets.keep_mail(&mail);
+    secrets.codes.push(code_of(&mail));
+    let login = |password: &str| json!({ "email": EMAIL, "password": password });
+    post("/auth/login", "", login(FIRST), 403).await;
+    post("/auth/verify-email", "", json!({ "email": EMAIL, "code": "000000" }), 400).await;
+    post("/auth/verify-email", "", json!({ "token": format!("{token}x") }), 400).await;
+    assert_eq!(server.status(&format!("/ui/verify-email?token={token}"), "").await, 200);
+    post("/auth/verify-email", "", json!({ "token": token }), 200).await;
+    post("/auth/verify-email", "", json!({ "token": token }), 400).await;
+    post("/auth/login", "", login(WRONG), 401).await;
+    // A field in the wrong place and a broken body: the fault must not quote what was sent.
+    post("/auth/login", "", json!({ "email": EMAIL, "password": FIRST, "pasword": WRONG }), 400).await;
+    let broken =
+        server.http.post(format!("{}/api/v1/auth/login", server.url)).header("content-type", "application/json").body(format!("{{\"password\":\"{FIRST}"));
+    assert_eq!(broken.send().await.unwrap().status(), 400);
+    let first = secrets.keep(&post("/auth/login", "", login(FIRST), 200).await);
+    assert_eq!(server.status("/api/v1/me", &first.access).await, 200);
+    assert_eq!(server.status(&format!("/api/v1/me?access_token={}", first.access), "").await, 401);
+    assert_eq!(server.status("/api/v1/me", &format!("{}x", first.access)).await, 401);
+    assert_eq!(server.status(&format!("/api/v1/{}", first.refresh), "").await, 404);
+    let next = secrets.keep(&post("/auth/refresh", "", json!({ "refreshToken": first.refresh }), 200).await);
+    let replayed = post("/auth/refresh", "", json!({ "refreshToken": first.refresh }), 200).await;
+    secrets.keep(&replayed);
+    post("/auth/refresh", "", json!({ "refreshToken": format!("{}x", next.refresh) }), 401).await;
+    let change = |current: &str, new: &str| json!({ "currentPassword": current, "newPassword": new });
+    let put = async |body: Value, wanted: u16| {
+        let reply = server.http.put(format!("{}/api/v1/me/password", server.url)).bearer_auth(&next.access).json(&body).send().await.unwrap();
+        assert_eq!(reply.status(), wanted, "{}", reply.text().await.unwrap());
+    };
+    put(change(WRONG, SECOND), 403).await;
+    put(change(FIRST, SHORT), 422).await;
+    put(change(FIRST, SECOND), 204).await;
+    post("/auth/password/forgot", "", json!({ "email": EMAIL }), 202).await;
+    let mail = mail_with(sink, "/ui/reset-password?token=").await;
+    let reset = secrets.keep_mail(&mail);
+    post("/auth/password/reset", "", json!({ "token": reset, "newPassword": SHORT }), 422).await;
+    post("/auth/password/reset", "", json!({ "token": reset, "newPassword": THIRD }), 204).await;
+    post("/auth/password/reset", "", json!({ "token": reset, "newPassword": WRONG }), 400).await;
+    let last = secrets.keep(&post("/auth/login", "", login(THIRD), 200).await);
+    post("/auth/logout", &last.access, json!({}), 204).await;
+    assert_eq!(server.status("/api/v1/me", &last.access).await, 401);
+    post("/auth/signup", "", person(FIRST), 202).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_stands_in_log_or_database() {
+    let folder = TempDir::new().unwrap();
+    // Everything that the program itself can be made to say; `sqlx` included, whose statements carry values if anything does.
+    // Mail leaves by SMTP, because the built-in mailbox of development keeps whole mails in the database.
+    let sink = Sink::start();
+    let server = Server::start(folder.path(), "a", &[("LOG", "debug,realmgate=trace"), ("SMTP_URL", &sink.url)]).await;
+    let setup = std::fs::read_to_string(&server.err).unwrap();
+    let mut secrets = Secrets::default();
+    every_flow(&server, &sink, &mut secrets).await;
+    let running = database(folder.path());
+    let (out, err) = (server.out.clone(), server.err.clone());
+    server.stop().await;
+    let mut log = std::fs::read(out).unwrap();
+    // The set-up link is shown there on purpose, once, before anything else.
+    let said = std::fs::read_to_string(err).unwrap();
+    log.extend(said.strip_prefix(setup.as_str()).unwrap().as_bytes());
+    let files = [running, database(folder.path())].concat();
+
+    // The search finds what is there: the log has its lines and the database its addresses.
+    assert!(count(&log, "\"level\":\"DEBUG\"") > 0 && count(&log, "request_id") > 10);
+    assert!(count(&files, EMAIL) > 0 && count(&files, "$argon2id$") > 0);
+    assert!(secrets.tokens.len() > 10 && secrets.mailed.len() == 4);
+
+    let tokens = secrets.tokens.iter().chain(&secrets.mailed).map(String::as_str);
+    for secret in [FIRST, SECOND, THIRD, WRONG, SHORT].into_iter().chain(tokens) {
+        assert_eq!(count(&log, secret), 0, "in the log: {secret}");
+        assert_eq!(count(&files, secret), 0, "in the database: {secret}");
+    }
+    assert_eq!(count(&log, EMAIL), 0, "in the log: the address");
+    assert!(!secrets.codes.is_empty() && secrets.codes.iter().all(|code| !has_code(&log, code)));
+    assert!(has_code(b"code=123456,", "123456") && !has_code(b"0.123456Z", "123456"));
+}
