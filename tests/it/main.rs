@@ -3,4 +3,10 @@
 
 mod architecture;
 mod flows;
+mod nodes;
+mod races;
+mod refresh;
+mod sessions;
+mod signing;
+mod store_races;
 mod support;

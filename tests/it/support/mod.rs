@@ -1,8 +1,10 @@
 //! A whole node in the test's process: real database, real migrations, real services and HTTP endpoint; a clock that the
 //! test moves, entropy that repeats, cheap password hashes, and jobs that run when the test says so.
 
+pub mod at_once;
 pub mod client;
 pub mod database;
+mod raw;
 
 use std::sync::Arc;
 
