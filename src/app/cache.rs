@@ -35,6 +35,8 @@ pub struct VerifiedToken {
     pub realm_id: RealmId,
     pub user_id: UserId,
     pub session_id: SessionId,
+    /// The key that it was verified with.
+    pub kid: String,
     /// `exp`, seconds since the epoch.
     pub expires_at: i64,
     /// `auth_time`, seconds since the epoch.

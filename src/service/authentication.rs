@@ -41,8 +41,9 @@ pub async fn bearer(app: &App, token: &str, mentioned: Option<RealmId>) -> Resul
     let hash = sha256(token.as_bytes());
     let known = app.caches.token(&hash).map_err(|reason| Error::SessionEnded { reason })?;
     let verified = match known {
-        Some(verified) => verified,
-        None => cold(app, token, hash).await?,
+        // The key that it was verified with may have been revoked since.
+        Some(verified) if signing::keys(app, verified.realm_id).await?.verifying.contains_key(&verified.kid) => verified,
+        _ => cold(app, token, hash).await?,
     };
     let now = app.clock.now();
     let seconds = now.timestamp();
@@ -102,6 +103,7 @@ async fn cold(app: &App, token: &str, hash: [u8; 32]) -> Result<Arc<VerifiedToke
         realm_id: realm.id,
         user_id,
         session_id,
+        kid: peek.kid,
         expires_at: claims.exp,
         auth_time: claims.auth_time,
         amr: claims.amr,

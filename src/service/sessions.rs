@@ -61,7 +61,7 @@ pub(super) async fn begin(app: &App, db: &impl Connection, ctx: &Ctx, user: &Use
     };
     store::sessions::insert(db, &session, &ctx.client.user_agent).await?;
     let mut ended = store::sessions::end_lapsed(db, realm.id, user.id, now, Lifetimes::span(spans.session_idle)).await?;
-    let evicted = store::sessions::evict_over(db, realm.id, user.id, realm.settings.max_sessions, now).await?;
+    let evicted = store::sessions::evict_over(db, realm.id, user.id, session.id, realm.settings.max_sessions, now).await?;
     store::revocations::insert_sessions(db, realm.id, &evicted, EndReason::EvictedByLimit, now).await?;
     ended.extend(evicted.into_iter().map(|id| (id, EndReason::EvictedByLimit)));
     let id = RefreshTokenId::new(now, app.entropy.as_ref());

@@ -83,10 +83,18 @@ pub async fn claim(db: &impl ConnectionTrait, now: DateTime<Utc>, lease: TimeDel
     }
     let mut oldest = Query::select();
     oldest.column(Column::Id).from(Entity).cond_where(due()).order_by(Column::RunAt, Order::Asc).order_by(Column::Id, Order::Asc).limit(limit);
-    if postgres {
+    let chosen = if postgres {
         oldest.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
-    }
-    let update = Entity::update_many().col_expr(Column::LockedUntil, Expr::value(now + lease)).filter(Column::Id.in_subquery(oldest)).filter(due());
+        // An array is built once. `IN (SELECT …)` may be run again for each row of the table, and then passes over what
+        // it has locked itself and takes more than `limit`.
+        Expr::cust_with_exprs("$1 = ANY(ARRAY $2)", [Expr::col(Column::Id), oldest.into()])
+    } else {
+        Column::Id.in_subquery(oldest)
+    };
+    let update = Entity::update_many()
+        .col_expr(Column::LockedUntil, Expr::value(now + lease))
+        .filter(chosen)
+        .filter(due());
     let mut rows = update.exec_with_returning(db).await?;
     rows.sort_by_key(|row| (row.run_at, row.id));
     rows.into_iter()

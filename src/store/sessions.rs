@@ -151,24 +151,29 @@ pub async fn end_lapsed(db: &impl ConnectionTrait, realm: RealmId, user: UserId,
     Ok(ended)
 }
 
-/// Ends all but the newest `keep` sessions of `user` in one statement, and answers which. The caller holds the user's
-/// row, so that two logins can't both count themselves last.
+/// Ends the oldest sessions of `user` in one statement, so that `keep` are left with `begun` among them, and answers
+/// which. The caller holds the user's row, so that two logins can't both count themselves last; that `begun` stays does
+/// not depend on its time, for clocks differ and one that waited for the row is older than the one it waited for.
 ///
 /// # Errors
 /// What the database says.
-pub async fn evict_over(db: &impl ConnectionTrait, realm: RealmId, user: UserId, keep: u32, now: DateTime<Utc>) -> Result<Vec<SessionId>> {
+pub async fn evict_over(db: &impl ConnectionTrait, realm: RealmId, user: UserId, begun: SessionId, keep: u32, now: DateTime<Utc>) -> Result<Vec<SessionId>> {
     let newest = Query::select()
         .column(Column::Id)
         .from(Entity)
         .and_where(Column::RealmId.eq(realm))
         .and_where(Column::UserId.eq(user))
         .and_where(Column::EndedAt.is_null())
+        .and_where(Column::Id.ne(begun))
         .order_by(Column::CreatedAt, Order::Desc)
         .order_by(Column::Id, Order::Desc)
-        .limit(u64::from(keep))
+        .limit(u64::from(keep).saturating_sub(1))
         .to_owned();
-    let update =
-        ending(EndReason::EvictedByLimit, now).filter(Column::RealmId.eq(realm)).filter(Column::UserId.eq(user)).filter(Column::Id.not_in_subquery(newest));
+    let update = ending(EndReason::EvictedByLimit, now)
+        .filter(Column::RealmId.eq(realm))
+        .filter(Column::UserId.eq(user))
+        .filter(Column::Id.ne(begun))
+        .filter(Column::Id.not_in_subquery(newest));
     Ok(update.exec_with_returning(db).await?.into_iter().map(|row| row.id).collect())
 }
 

@@ -1,9 +1,11 @@
 //! A whole node in the test's process: real database, real migrations, real services and HTTP endpoint; a clock that the
 //! test moves, entropy that repeats, cheap password hashes, and jobs that run when the test says so.
 
+pub mod at_once;
 pub mod browser;
 pub mod client;
 pub mod database;
+mod raw;
 pub mod server;
 pub mod smtp;
 pub mod spec;
