@@ -3,4 +3,10 @@
 
 mod architecture;
 mod flows;
+mod login;
+mod password_change;
+mod password_reset;
+mod profile;
+mod registration;
 mod support;
+mod verification;

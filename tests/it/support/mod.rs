@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod database;
+pub(crate) mod people;
 
 use std::sync::Arc;
 
