@@ -172,9 +172,9 @@ async fn mint_once(app: &App, realm: &Realm, user: &User, purpose: Purpose, id: 
             return Ok(None);
         }
         if purpose == Purpose::VerifyEmail
-            && let Some(former) = store::one_time_tokens::newest_live_for_email(tx, realm.id, purpose, &user.email, now).await?
+            && let Some(former) = store::one_time_tokens::newest_for_user(tx, realm.id, purpose, user.id).await?
         {
-            // A fresh mail stands for the same sign-up as the one before it.
+            // A fresh mail stands for the same sign-up as the one before it, even if that one has expired.
             let mut token = token.clone();
             (token.pending_secret, token.pending_name) = (former.pending_secret, former.pending_name);
             return store_token(tx, realm.id, user, purpose, token).await.map(Some);

@@ -91,10 +91,7 @@ pub async fn claim(db: &impl ConnectionTrait, now: DateTime<Utc>, lease: TimeDel
     } else {
         Column::Id.in_subquery(oldest)
     };
-    let update = Entity::update_many()
-        .col_expr(Column::LockedUntil, Expr::value(now + lease))
-        .filter(chosen)
-        .filter(due());
+    let update = Entity::update_many().col_expr(Column::LockedUntil, Expr::value(now + lease)).filter(chosen).filter(due());
     let mut rows = update.exec_with_returning(db).await?;
     rows.sort_by_key(|row| (row.run_at, row.id));
     rows.into_iter()

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     sea_query::{Expr, OnConflict},
 };
 
@@ -145,6 +145,20 @@ pub async fn newest_live_for_email(
     query.one(db).await?.map(token).transpose()
 }
 
+/// The newest token of a user, live or not.
+///
+/// # Errors
+/// What the database says.
+pub async fn newest_for_user(db: &impl ConnectionTrait, realm: RealmId, purpose: Purpose, user: UserId) -> Result<Option<OneTimeToken>> {
+    let query = Entity::find()
+        .filter(Column::RealmId.eq(realm))
+        .filter(Column::UserId.eq(user))
+        .filter(Column::Purpose.eq(purpose.as_str()))
+        .order_by_desc(Column::CreatedAt)
+        .order_by_desc(Column::Id);
+    query.one(db).await?.map(token).transpose()
+}
+
 /// Uses a token; answers its row to the one caller that was first.
 ///
 /// # Errors
@@ -204,7 +218,9 @@ pub async fn kill_others(
     Ok(())
 }
 
-/// Deletes tokens that expired before `before`.
+/// Deletes tokens that expired before `before`. One that holds the last sign-up of an unproved address stays until it is
+/// replaced or used: without it an earlier sign-up by somebody else would count again.
 pub(super) async fn delete_before(db: &impl ConnectionTrait, before: DateTime<Utc>) -> Result<u64> {
-    Ok(Entity::delete_many().filter(Column::ExpiresAt.lt(before)).exec(db).await?.rows_affected)
+    let spent = Condition::any().add(Column::PendingSecret.is_null()).add(Column::ConsumedAt.is_not_null());
+    Ok(Entity::delete_many().filter(Column::ExpiresAt.lt(before)).filter(spent).exec(db).await?.rows_affected)
 }
