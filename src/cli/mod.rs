@@ -5,7 +5,7 @@
 mod admin;
 mod serve;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{os::unix::fs::DirBuilderExt as _, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Args, Parser, Subcommand};
 use secrecy::ExposeSecret as _;
@@ -157,7 +157,11 @@ fn refuse_problems(settings: &Settings) -> Result<()> {
 async fn open(settings: &Settings) -> Result<Arc<App>> {
     refuse_problems(settings)?;
     let entropy = Arc::new(SystemEntropy);
-    std::fs::create_dir_all(&settings.data_dir)
+    // Database and key are nobody else's business.
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&settings.data_dir)
         .map_err(|cause| Error::Setup(format!("can't make the data folder {}: {cause}; set data_dir", settings.data_dir.display())))?;
     let keyring = match &settings.master_key {
         Some(text) => Keyring::parse(text.expose_secret())?,

@@ -25,6 +25,5 @@ mod signing;
 mod smtp;
 mod store_races;
 mod support;
-mod support;
 mod tenancy;
 mod verification;

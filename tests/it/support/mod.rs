@@ -26,7 +26,7 @@ use realmgate::{
 };
 use tokio::sync::Mutex;
 
-pub use client::{Client, User};
+pub use client::{Client, Reply, User};
 pub use database::{Backend, Database};
 
 /// A password that every policy takes.
