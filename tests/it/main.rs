@@ -4,6 +4,7 @@
 mod architecture;
 mod bad_input;
 mod flows;
+mod listener;
 mod openapi;
 mod realms;
 mod support;
