@@ -3,6 +3,7 @@
 
 mod architecture;
 mod bad_input;
+mod config_cli;
 mod flows;
 mod listener;
 mod openapi;
