@@ -195,7 +195,10 @@ fn explain(error: &figment::Error) -> String {
     use figment::error::Kind;
     let first = error.clone().into_iter().next().unwrap_or_else(|| error.clone());
     let setting = first.path.join(".");
-    let place = first.metadata.as_ref().map_or_else(String::new, |metadata| format!(" (in {})", metadata.name));
+    let place = first.metadata.as_ref().map_or_else(String::new, |metadata| match metadata.source.as_ref().and_then(figment::Source::file_path) {
+        Some(file) => format!(" (in {})", file.display()),
+        None => format!(" (in {})", metadata.name),
+    });
     match &first.kind {
         Kind::UnknownField(name, _) => format!("there is no setting `{name}`{place}; `realmgate check` lists all of them"),
         Kind::MissingField(name) => format!("the setting `{name}` is missing"),

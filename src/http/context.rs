@@ -77,7 +77,11 @@ async fn public(req: &Request) -> Result<Ctx> {
 }
 
 async fn session(req: &Request) -> Result<Ctx> {
-    let origin = origin(req)?;
+    let origin = origin(req).map_err(|error| match error {
+        // A name that is no text is one more name of no realm: see `realms::mentioned`.
+        Error::RealmNotFound => Error::RealmMismatch,
+        error => error,
+    })?;
     let token = bearer_token(req)?;
     let mentioned = realms::mentioned(origin.app, origin.named, origin.host.as_deref()).await?;
     let (realm, user) = authentication::bearer(origin.app, token, mentioned).await?;

@@ -284,3 +284,92 @@ async fn nothing_that_was_refused_is_half_written() {
     assert!(app.mails("half@example.com").await.is_empty());
     app.anonymous().log_in("half@example.com", PASSWORD).await.assert_problem(401, "invalid_credentials");
 }
+
+on_both!(an_address_is_one_plain_address, |app| {
+    let two =
+        ["a@example.com,b@example.com", "a@example.com b@example.com", "a@example.com;b@example.com", "a@b@example.com", "a@example.com\r\nBcc: b@example.com"];
+    let shown = [
+        "\"a b\"@example.com",
+        "Ada <a@example.com>",
+        "a(b)@example.com",
+        "a@[127.0.0.1]",
+        "a@127.0.0.1",
+        "a@example.com.",
+        "a@-x.com",
+        "@example.com",
+        "a@",
+        "a",
+    ];
+    let look_alike = [
+        "\u{0430}da@example.com",
+        "ada\u{200b}@example.com",
+        "ada\u{ff20}example.com",
+        "ada@exam\u{2024}ple.com\u{2025}",
+        "\u{202e}ada@example.com",
+        "ad\u{e1}@example.com",
+    ];
+    for email in two.into_iter().chain(shown).chain(look_alike) {
+        for (path, body) in [
+            ("signup", json!({ "name": "N", "email": email, "password": PASSWORD })),
+            ("verify-email/resend", json!({ "email": email })),
+            ("password/forgot", json!({ "email": email })),
+        ] {
+            let reply = app.anonymous().post(&format!("/api/v1/auth/{path}"), &body).await.assert_problem(422, "validation_failed");
+            assert_eq!(reply.faults(), ["email:invalid_email"], "{path} {email:?}");
+            let own_words = reply.text().replace("`ada@example.com`", "");
+            assert!(email.len() < 3 || !own_words.contains(email), "echoed: {own_words}");
+        }
+        // To strangers an address that can't exist is one that nobody has.
+        let reply = app.anonymous().log_in(email, PASSWORD).await;
+        assert!([401, 422].contains(&reply.status.as_u16()) && (email.len() < 3 || !reply.text().contains(email)), "{email:?}: {}", reply.text());
+    }
+    app.run_jobs().await;
+    assert!(realmgate::store::mailbox::list(&app.app().db.read, None, 10).await.unwrap().is_empty(), "a mail went out");
+});
+
+on_both!(a_look_alike_domain_is_another_domain, |app| {
+    app.user("ada@example.com").await;
+    // A Cyrillic а: punycode, not `example.com`.
+    app.anonymous().sign_up("ada@ex\u{0430}mple.com", PASSWORD).await.assert(202);
+    app.run_jobs().await;
+    assert_eq!(app.mails("ada@xn--exmple-4nf.com").await.len(), 1);
+    assert_eq!(app.mails("ada@example.com").await.len(), 1, "the mail of the first sign-up alone");
+    // Full-width letters are the same letters: this is Ada's own address, and only she hears of it.
+    let reply = app.anonymous().sign_up(" ADA@\u{ff45}xample.com ", PASSWORD).await.assert(202);
+    assert_eq!(reply.at("/user/email"), "ada@example.com");
+    app.run_jobs().await;
+    assert_eq!(app.mails("ada@example.com").await.len(), 2);
+});
+
+on_both!(names_forge_neither_headers_nor_pages, |app| {
+    for bad in ["Ada\r\nBcc: eve@example.com", "Ada\nSubject: x", "Ada\r", "a\u{2028}b", "\u{202e}adA", "\u{1b}[31mAda", "a\tb"] {
+        let inside = format!("x{bad}y");
+        for field in ["name", "company", "country"] {
+            let mut body = json!({ "name": "Ada", "email": "ada@example.com", "password": PASSWORD });
+            body[field] = json!(inside);
+            let reply = app.anonymous().post("/api/v1/auth/signup", &body).await.assert_problem(422, "validation_failed");
+            assert_eq!(reply.faults(), [format!("{field}:invalid_character")], "{inside:?}");
+        }
+    }
+    let name = "<b>x</b><script>alert(1)</script> {{7*7}} {% raw %} ${7*7} \"' http://evil.example &lt;";
+    let body = json!({ "name": name, "email": "ada@example.com", "password": PASSWORD });
+    app.anonymous().post("/api/v1/auth/signup", &body).await.assert(202);
+    app.run_jobs().await;
+    let mail = app.last_mail("ada@example.com").await;
+    let plain = app.anonymous().sign_up("bob@example.com", PASSWORD).await.assert(202);
+    app.run_jobs().await;
+    let other = app.last_mail("bob@example.com").await;
+    assert_eq!((&mail.0.subject, &mail.0.sender), (&other.0.subject, &other.0.sender), "{}", plain.text());
+    for part in [&mail.0.html, &mail.0.text] {
+        assert!(part.contains("{{7*7}}") && part.contains("${7*7}") && !part.contains("49 "), "a template ran: {part}");
+        assert!(!part.contains("http://evil.example") && !part.contains("//evil.example"), "a link was made: {part}");
+    }
+    assert!(!mail.0.html.contains("<script") && !mail.0.html.contains("<b>"), "{}", mail.0.html);
+    assert_eq!(mail.0.html.matches("href=").count(), other.0.html.matches("href=").count());
+    let page = app.anonymous().get("/dev/mailbox?to=ada@example.com").await.assert(200).text();
+    assert!(!page.contains("<script"), "{page}");
+    // To programs the name is what the person wrote.
+    app.anonymous().post("/api/v1/auth/verify-email", &json!({ "token": mail.token() })).await.assert(200);
+    let ada = app.anonymous().log_in("ada@example.com", PASSWORD).await.assert(200);
+    assert_eq!(ada.at("/user/name"), name);
+});

@@ -4,10 +4,12 @@
 
 mod architecture;
 mod bad_input;
+mod config_cli;
 mod flows;
 mod login;
 mod mail;
 mod nodes;
+mod listener;
 mod openapi;
 mod page_safety;
 mod pages;

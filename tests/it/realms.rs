@@ -83,6 +83,13 @@ on_both!(header_then_host_then_root_name_the_realm, |app| {
     for unknown in ["nobody.example.com", "", ".", "acme.example.com:80", "acme", "*", "a/b", "127.0.0.1", "acme.example.com, globex.example.com"] {
         at(ACME).realm(unknown).log_in("acme@example.com", PASSWORD).await.assert_problem(404, "realm_not_found");
     }
+    // Bytes that are no text name no realm either; with a credential that is another realm than the credential's.
+    let root = at("localhost").log_in("root@example.com", PASSWORD).await.assert(200).at("/tokens/accessToken");
+    at(ACME).realm("\u{e4}").log_in("acme@example.com", PASSWORD).await.assert_problem(404, "realm_not_found");
+    for path in ["/api/v1/me", "/api/v1/auth/token"] {
+        app.anonymous().bearer(&root).get(path).await.assert(200);
+        app.anonymous().bearer(&root).realm("\u{e4}").get(path).await.assert_problem(401, "realm_mismatch");
+    }
 });
 
 on_both!(domains_change_at_once_and_belong_to_one_realm, |app| {

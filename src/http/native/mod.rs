@@ -3,6 +3,7 @@
 //! Each file is one resource. A handler has three steps: decode, one service call, encode.
 
 mod auth;
+mod examples;
 mod me;
 mod wire;
 

@@ -37,19 +37,6 @@ pub(super) struct SignUpIn {
     pub(super) phone: Option<String>,
 }
 
-impl poem_openapi::types::Example for SignUpIn {
-    fn example() -> Self {
-        Self {
-            name: "Ada Lovelace".to_owned(),
-            email: "ada@example.com".to_owned(),
-            password: SecretText::from("a long enough passphrase"),
-            company: Some("Analytical Engines".to_owned()),
-            country: None,
-            phone: None,
-        }
-    }
-}
-
 /// The person as they said it.
 #[derive(Object, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -68,13 +55,6 @@ pub(super) struct SignedUpOut {
     pub(super) message: String,
 }
 
-impl poem_openapi::types::Example for SignedUpOut {
-    fn example() -> Self {
-        let user = SignedUpUser { name: "Ada Lovelace".to_owned(), email: "ada@example.com".to_owned() };
-        Self { user, message: "Please check your e-mail to verify your address.".to_owned() }
-    }
-}
-
 /// A proof of an address: `token` from the mailed link, or `email` with the mailed 6-digit `code`.
 #[derive(Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, skip_serializing_if_is_none, example)]
@@ -85,12 +65,6 @@ pub(super) struct VerifyEmailIn {
     pub(super) email: Option<String>,
     #[oai(nullable, validator(max_length = 16))]
     pub(super) code: Option<String>,
-}
-
-impl poem_openapi::types::Example for VerifyEmailIn {
-    fn example() -> Self {
-        Self { token: None, email: Some("ada@example.com".to_owned()), code: Some("481516".to_owned()) }
-    }
 }
 
 /// An address that is proved now.
@@ -110,12 +84,6 @@ pub(super) struct EmailIn {
     pub(super) email: String,
 }
 
-impl poem_openapi::types::Example for EmailIn {
-    fn example() -> Self {
-        Self { email: "ada@example.com".to_owned() }
-    }
-}
-
 /// What became of a request that says the same to everybody.
 #[derive(Object, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -131,12 +99,6 @@ pub(super) struct LoginIn {
     #[oai(validator(max_length = 320))]
     pub(super) email: String,
     pub(super) password: SecretText,
-}
-
-impl poem_openapi::types::Example for LoginIn {
-    fn example() -> Self {
-        Self { email: "ada@example.com".to_owned(), password: SecretText::from("a long enough passphrase") }
-    }
 }
 
 /// A person in short.
@@ -241,12 +203,6 @@ pub(super) struct RefreshIn {
     pub(super) refresh_token: SecretText,
 }
 
-impl poem_openapi::types::Example for RefreshIn {
-    fn example() -> Self {
-        Self { refresh_token: SecretText::from("the-refresh-token-of-the-last-reply") }
-    }
-}
-
 /// What to end.
 #[derive(Object, Default)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, example)]
@@ -254,12 +210,6 @@ pub(super) struct LogoutIn {
     /// `true` ends every session of the person, not only the one that asks.
     #[oai(default)]
     pub(super) everywhere: bool,
-}
-
-impl poem_openapi::types::Example for LogoutIn {
-    fn example() -> Self {
-        Self { everywhere: true }
-    }
 }
 
 /// A mailed token and the password to be.
@@ -271,24 +221,12 @@ pub(super) struct ResetPasswordIn {
     pub(super) new_password: SecretText,
 }
 
-impl poem_openapi::types::Example for ResetPasswordIn {
-    fn example() -> Self {
-        Self { token: "the-token-of-the-mailed-link".to_owned(), new_password: SecretText::from("another long passphrase") }
-    }
-}
-
 /// The password that is, as a proof, and the one to be.
 #[derive(Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, example)]
 pub(super) struct ChangePasswordIn {
     pub(super) current_password: SecretText,
     pub(super) new_password: SecretText,
-}
-
-impl poem_openapi::types::Example for ChangePasswordIn {
-    fn example() -> Self {
-        Self { current_password: SecretText::from("a long enough passphrase"), new_password: SecretText::from("another long passphrase") }
-    }
 }
 
 /// What an access token says of its bearer.
@@ -395,17 +333,6 @@ pub(super) struct ProfileIn {
     pub(super) country: MaybeUndefined<String>,
     #[oai(nullable, validator(max_length = 100))]
     pub(super) phone: MaybeUndefined<String>,
-}
-
-impl poem_openapi::types::Example for ProfileIn {
-    fn example() -> Self {
-        Self {
-            name: Some("Ada King".to_owned()),
-            company: MaybeUndefined::Null,
-            country: MaybeUndefined::Value("GB".to_owned()),
-            phone: MaybeUndefined::Undefined,
-        }
-    }
 }
 
 /// Live sessions, newest first. All of them: there are never more than the realm allows.

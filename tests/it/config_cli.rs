@@ -1,0 +1,332 @@
+//! The program itself, as an operator runs it: commands, their output for people and for programs, exit codes, and what
+//! it says when settings are wrong. Each test has a data folder of its own, and none of the caller's environment.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::PASSWORD;
+
+/// A value that must never be printed.
+const SECRET: &str = "hunter2canary";
+
+struct Output {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Output {
+    #[track_caller]
+    fn code(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "out: {}\nerr: {}", self.out, self.err);
+        assert!(!self.out.contains(SECRET) && !self.err.contains(SECRET), "a secret is shown: {}{}", self.out, self.err);
+        self
+    }
+
+    #[track_caller]
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("no JSON: {}{}", self.out, self.err))
+    }
+
+    /// Fails with `code` and one sentence for people that holds all `words`.
+    #[track_caller]
+    fn complains(self, code: i32, words: &[&str]) -> Self {
+        let output = self.code(code);
+        assert!(output.err.starts_with("error: "), "{}", output.err);
+        for word in words {
+            assert!(output.err.contains(word), "no `{word}` in {}", output.err);
+        }
+        output
+    }
+}
+
+/// An operator's shell in a folder.
+struct Shell {
+    folder: TempDir,
+    env: Vec<(&'static str, String)>,
+}
+
+impl Shell {
+    fn new() -> Self {
+        Self { folder: TempDir::new().unwrap(), env: Vec::new() }
+    }
+
+    fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.env.push((name, value.to_owned()));
+        self
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_realmgate"));
+        command.args(args).current_dir(self.folder.path()).env_clear();
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.feed(args, "")
+    }
+
+    fn feed(&self, args: &[&str], input: &str) -> Output {
+        let mut child = self.command(args).spawn().unwrap();
+        // A command that reads nothing may be gone before this arrives.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        Output { code: output.status.code().unwrap(), out: String::from_utf8(output.stdout).unwrap(), err: String::from_utf8(output.stderr).unwrap() }
+    }
+
+    fn data(&self) -> std::path::PathBuf {
+        self.folder.path().join("data")
+    }
+}
+
+/// The members of the first item, sorted.
+fn members(value: &Value) -> Vec<&str> {
+    value["items"][0].as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[test]
+fn accounts_are_made_listed_and_moved() {
+    let shell = Shell::new();
+    let made = shell.run(&["account", "create", "Acme", "--json"]).code(0).json();
+    assert_eq!(members(&made), ["createdAt", "id", "name", "parentId", "plan", "status"]);
+    let item = &made["items"][0];
+    assert_eq!((&item["name"], &item["plan"], &item["status"]), (&"Acme".into(), &"free".into(), &"active".into()));
+    let id = item["id"].as_str().unwrap();
+    let child = shell.run(&["--json", "account", "create", "Below", "--parent", id, "--plan", "pro"]).code(0).json();
+    assert_eq!((&child["items"][0]["parentId"], &child["items"][0]["plan"]), (&id.into(), &"pro".into()));
+    let moved = shell.run(&["account", "set-plan", id, "business", "--json"]).code(0).json();
+    assert_eq!(moved["items"][0]["plan"], "business");
+    let names = |output: Output| -> Vec<String> {
+        let json = output.json();
+        let mut names: Vec<String> = json["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(shell.run(&["account", "list", "--below", id, "--json"]).code(0)), ["Acme", "Below"]);
+    assert_eq!(names(shell.run(&["account", "list", "--json"]).code(0)).len(), 3, "the root account too");
+    let table = shell.run(&["account", "list"]).code(0).out;
+    assert!(table.starts_with("id ") && table.lines().count() == 4 && table.contains("business  active"), "{table}");
+    shell.run(&["account", "set-plan", id, "gold"]).complains(2, &["plan", "must be one of", "business", "free", "pro", "starter"]);
+    shell.run(&["account", "set-plan", "x", "pro"]).complains(2, &["id", "realmgate account list"]);
+    shell.run(&["account", "set-plan", "018f3c5e-7a70-7000-8000-000000000001", "pro"]).complains(1, &["list"]);
+    shell.run(&["account", "create", "Acme\nInc"]).complains(2, &["name"]);
+    shell.run(&["account", "create", "Lost", "--parent", "018f3c5e-7a70-7000-8000-000000000001"]).complains(1, &["list"]);
+}
+
+#[test]
+fn realms_are_made_listed_and_set() {
+    let shell = Shell::new();
+    let made = shell.run(&["realm", "create", "Acme.Example.com", "--settings", r#"{"passwordMin":12}"#, "--json"]).code(0).json();
+    assert_eq!(members(&made), ["accountId", "createdAt", "domains", "id", "name", "settings", "status"]);
+    let item = &made["items"][0];
+    assert_eq!((&item["name"], &item["settings"]["passwordMin"], &item["settings"]["maxSessions"]), (&"acme.example.com".into(), &12.into(), &5.into()));
+    let set = [
+        "realm",
+        "set",
+        "acme.example.com",
+        "maxSessions=3",
+        "lifetimes.accessToken=600",
+        "displayName=Acme Inc",
+        "--domains",
+        "id.acme.example, login.acme.example",
+        "--status",
+        "suspended",
+        "--json",
+    ];
+    let item = shell.run(&set).code(0).json()["items"][0].clone();
+    assert_eq!((&item["settings"]["maxSessions"], &item["settings"]["passwordMin"]), (&3.into(), &12.into()), "the others stay");
+    assert_eq!((&item["settings"]["lifetimes"]["accessToken"], &item["settings"]["displayName"]), (&600.into(), &"Acme Inc".into()));
+    assert_eq!((&item["status"], &item["domains"]), (&"suspended".into(), &serde_json::json!(["id.acme.example", "login.acme.example"])));
+    let item = shell.run(&["realm", "set", "acme.example.com", "--domains", "", "--status", "active", "--json"]).code(0).json()["items"][0].clone();
+    assert_eq!((&item["status"], &item["domains"]), (&"active".into(), &serde_json::json!([])));
+    let table = shell.run(&["realm", "list"]).code(0).out;
+    assert!(table.contains("acme.example.com") && table.contains("localhost") && table.lines().count() == 3, "{table}");
+    shell.run(&["realm", "create", "acme.example.com"]).complains(1, &["taken"]);
+    shell.run(&["realm", "create", "not a name"]).complains(2, &["name", "acme.example.com"]);
+    shell.run(&["realm", "set", "nobody.example.com", "maxSessions=3"]).complains(1, &["realmgate realm list"]);
+    shell.run(&["realm", "set", "acme.example.com", "maxSessions=0"]).complains(2, &["maxSessions", "1 to 50"]);
+    shell.run(&["realm", "set", "acme.example.com", "maxSessions=many"]).complains(2, &["settings"]);
+    shell.run(&["realm", "set", "acme.example.com", "nosuch=1"]).complains(2, &["`nosuch`", "realm list --json"]);
+    shell.run(&["realm", "set", "acme.example.com", "maxSessions"]).complains(2, &["name=value"]);
+    shell.run(&["realm", "create", "b.example.com", "--settings", r#"{"pasword":1}"#]).complains(2, &["pasword"]);
+}
+
+#[test]
+fn users_are_made_with_a_password_from_standard_input() {
+    let shell = Shell::new();
+    let create = ["user", "create", "Ada@Example.com", "--name", "Ada Lovelace", "--json"];
+    let made = shell.feed(&create, &format!("{PASSWORD}\nnot this line\n")).code(0).json();
+    assert_eq!(members(&made), ["createdAt", "email", "emailVerified", "id", "name", "status"]);
+    let item = &made["items"][0];
+    assert_eq!((&item["email"], &item["emailVerified"], &item["status"]), (&"ada@example.com".into(), &true.into(), &"active".into()));
+    shell.feed(&create, PASSWORD).code(1);
+    shell.feed(&["user", "create", "bob@example.com", "--name", "Bob"], "short").complains(2, &["password"]);
+    shell.feed(&["user", "create", "bob@example.com", "--name", "Bob"], "").complains(2, &["password"]);
+    shell.feed(&["user", "create", "bob", "--name", "Bob"], PASSWORD).complains(2, &["email", "ada@example.com"]);
+    shell.feed(&["user", "create", "bob@example.com", "--name", "Bob", "--realm", "nobody.example.com"], PASSWORD).complains(1, &["realmgate realm list"]);
+    shell.feed(&["user", "create", "bob@example.com", "--name", "Bob", "--password", SECRET], PASSWORD);
+    assert_eq!(shell.run(&["user", "lock", "ada@example.com", "--json"]).code(0).json()["items"][0]["status"], "locked");
+    assert_eq!(shell.run(&["user", "unlock", "ada@example.com", "--json"]).code(0).json()["items"][0]["status"], "active");
+    shell.run(&["user", "lock", "nobody@example.com"]).complains(1, &["list"]);
+    let table = shell.run(&["user", "list"]).code(0).out;
+    assert!(table.lines().count() == 2 && table.contains("ada@example.com  Ada Lovelace"), "{table}");
+    let id = item["id"].as_str().unwrap();
+    assert_eq!(shell.run(&["user", "list", "--after", id, "--json"]).code(0).json()["items"], serde_json::json!([]));
+    shell.run(&["user", "list", "--after", "x"]).complains(2, &["after"]);
+}
+
+#[test]
+fn failures_are_json_for_programs() {
+    let shell = Shell::new();
+    let output = shell.run(&["realm", "set", "nobody.example.com", "maxSessions=3", "--json"]).code(1);
+    let error = &output.json()["error"];
+    assert_eq!(error["code"], "realm_not_found");
+    assert!(error["message"].as_str().unwrap().contains("realmgate realm list"));
+    for usage in [&["frobnicate"][..], &["serve", "--nosuch"], &["realm", "create"], &["account"], &["openapi", "--family", "nosuch"]] {
+        let output = shell.run(usage).code(2);
+        assert!(output.err.contains("Usage:") || output.err.contains("possible values"), "{usage:?}: {}", output.err);
+    }
+    assert!(shell.run(&["--help"]).code(0).out.contains("serve"));
+    assert!(shell.run(&["--version"]).code(0).out.starts_with("realmgate "));
+}
+
+#[test]
+fn check_shows_every_setting_and_no_secret() {
+    let shell = Shell::new()
+        .with("REALMGATE_DATABASE_URL", &format!("postgres://ada:{SECRET}@db.example:5432/realmgate?password={SECRET}"))
+        .with("REALMGATE_SMTP_URL", &format!("smtps://ada:{SECRET}@mail.example:465"))
+        .with("REALMGATE_MASTER_KEY", &format!("k1:{SECRET}"));
+    let table = shell.run(&["check"]).code(0).out;
+    assert!(table.contains("No problems. Ready for development."), "{table}");
+    assert!(table.contains("postgres://***:***@db.example:5432/realmgate") && table.contains("smtps://***:***@mail.example:465"), "{table}");
+    let json = shell.run(&["check", "--json"]).code(0).json();
+    assert_eq!((&json["settings"]["master_key"], &json["problems"]), (&"***".into(), &serde_json::json!([])));
+    let defaults = include_str!("../../src/config/defaults.toml");
+    for setting in json["settings"].as_object().unwrap().keys() {
+        assert!(defaults.contains(&format!("{setting} = ")), "`{setting}` is not in the defaults");
+    }
+    assert!(!shell.data().exists(), "check makes nothing");
+}
+
+#[test]
+fn wrong_settings_are_named_and_not_shown() {
+    for (name, setting) in [
+        ("REALMGATE_LISTEN", "`listen`"),
+        ("REALMGATE_PROFILE", "`profile`"),
+        ("REALMGATE_DATABASE_MAX_CONNECTIONS", "`database_max_connections`"),
+        ("REALMGATE_TRUSTED_PROXIES", "`trusted_proxies`"),
+        ("REALMGATE_LOG_FORMAT", "`log_format`"),
+        ("REALMGATE_HASH_MEMORY_KIB", "`hash_memory_kib`"),
+        ("REALMGATE_BODY_LIMIT", "`body_limit`"),
+        ("REALMGATE_PUBLIC_URL", "`public_url`"),
+        ("REALMGATE_NO_SUCH_SETTING", "`no_such_setting`"),
+    ] {
+        Shell::new().with(name, SECRET).run(&["check"]).complains(2, &[setting]);
+    }
+    let at_start = [
+        ("REALMGATE_MASTER_KEY", SECRET.to_owned(), "master"),
+        ("REALMGATE_SMTP_URL", format!("http://ada:{SECRET}@mail"), "smtp"),
+        ("REALMGATE_DATABASE_URL", format!("mysql://ada:{SECRET}@db/x"), "database"),
+    ];
+    for (name, value, word) in at_start {
+        let output = Shell::new().with(name, &value).run(&["account", "list"]).complains(2, &[]);
+        assert!(output.err.to_lowercase().contains(word), "{name}: {}", output.err);
+    }
+    let unreachable = Shell::new().with("REALMGATE_DATABASE_URL", &format!("postgres://ada:{SECRET}@127.0.0.1:1/x"));
+    unreachable.run(&["account", "list"]).complains(1, &["REALMGATE_DATABASE_URL"]);
+    Shell::new().run(&["check", "--config", "nowhere.toml"]).complains(2, &["nowhere.toml"]);
+    let shell = Shell::new();
+    std::fs::write(shell.folder.path().join("realmgate.toml"), format!("smpt_url = '{SECRET}'\n")).unwrap();
+    shell.run(&["check"]).complains(2, &["`smpt_url`", "realmgate.toml"]);
+}
+
+#[test]
+fn production_refuses_what_is_unsafe_one_line_each() {
+    let shell =
+        Shell::new().with("REALMGATE_PROFILE", "production").with("REALMGATE_DATA_DIR", "/tmp/realmgate-throw-away").with("REALMGATE_HASH_ITERATIONS", "1");
+    for command in [&["serve"][..], &["worker"], &["account", "list"]] {
+        let output = shell.run(command).complains(2, &[]);
+        for setting in ["smtp_url", "public_url", "master_key_file", "hash_memory_kib"] {
+            let lines = output.err.lines().filter(|line| line.contains(&format!("`{setting}`"))).count();
+            assert_eq!(lines, 1, "{setting}: {}", output.err);
+        }
+        assert_eq!(output.err.lines().count(), 4, "{}", output.err);
+    }
+    assert!(!Path::new("/tmp/realmgate-throw-away").exists(), "nothing is made");
+    let problems = shell.run(&["check", "--json"]).code(2).out;
+    assert!(problems.contains("\"cure\"") && problems.contains("\"smtp_url\""), "{problems}");
+    let reachable = Shell::new().with("REALMGATE_PROFILE", "dev").with("REALMGATE_LISTEN", "0.0.0.0:0");
+    reachable.run(&["serve"]).complains(2, &["`profile`", "loopback"]);
+}
+
+#[test]
+fn migrate_says_what_it_would_do_and_then_does_it() {
+    let shell = Shell::new();
+    std::fs::create_dir(shell.data()).unwrap();
+    let plan = shell.run(&["migrate", "--plan", "--json"]).code(0).json();
+    let steps = plan["pending"].as_array().unwrap().clone();
+    assert!(steps.len() >= 5, "{plan}");
+    assert_eq!(shell.run(&["migrate", "--plan", "--json"]).code(0).json(), plan, "a plan changes nothing");
+    assert_eq!(shell.run(&["migrate"]).code(0).out.lines().filter(|line| line.starts_with("applied  ")).count(), steps.len());
+    assert_eq!(shell.run(&["migrate"]).code(0).out, "The schema is up to date.\n");
+    assert_eq!(shell.run(&["migrate", "--plan", "--json"]).code(0).json()["pending"], serde_json::json!([]));
+}
+
+#[test]
+fn the_documents_are_printed_and_written() {
+    let shell = Shell::new();
+    let printed = shell.run(&["openapi"]).code(0).out;
+    shell.run(&["openapi", "--write", "out/specs"]).code(0);
+    for (name, text) in realmgate::http::documents() {
+        assert!(std::fs::read_to_string(shell.folder.path().join("out/specs").join(name)).unwrap() == text, "{name}");
+        assert_eq!(name == "native.json", printed == text);
+    }
+    shell.run(&["openapi", "--write", "/proc/nowhere"]).complains(2, &["/proc/nowhere"]);
+}
+
+/// A running `serve`, ended with the test.
+struct Served(Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It is gone already where the test ended it.
+        let _ = self.0.kill();
+    }
+}
+
+#[test]
+fn serve_says_where_everything_is_and_ends_when_told() {
+    let shell = Shell::new().with("REALMGATE_LOG_FORMAT", "text").with("REALMGATE_LISTEN", "127.0.0.1:0").with("REALMGATE_PUBLIC_URL", "http://127.0.0.1:8080");
+    for round in 0..2 {
+        let mut child = Served(shell.command(&["serve"]).spawn().unwrap());
+        let mut out = BufReader::new(child.0.stdout.take().unwrap());
+        let mut said = String::new();
+        while !said.contains("API reference") {
+            assert_ne!(out.read_line(&mut said).unwrap(), 0, "it ended: {said}");
+        }
+        assert!(said.contains("Realmgate is ready at http://127.0.0.1:8080 (listening on 127.0.0.1:"), "{said}");
+        assert!(said.contains("http://127.0.0.1:8080/ui/setup?token="), "round {round}: nobody has used the link yet: {said}");
+        assert!(said.contains("http://127.0.0.1:8080/dev/mailbox\n") && said.contains("http://127.0.0.1:8080/docs\n"), "{said}");
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(shell.data().join("master.key")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let signal = if round == 0 { "-TERM" } else { "-INT" };
+        assert!(Command::new("kill").args([signal, &child.0.id().to_string()]).status().unwrap().success());
+        assert_eq!(child.0.wait().unwrap().code(), Some(0));
+        let mut rest = String::new();
+        out.read_to_string(&mut rest).unwrap();
+        assert!(rest.contains("stopped"), "{rest}");
+    }
+    // A port that is taken is said, with its cure.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    shell.run(&["serve", "--listen", &address]).complains(2, &[&address, "REALMGATE_LISTEN"]);
+}
