@@ -60,10 +60,11 @@ pub(super) async fn begin(app: &App, db: &impl Connection, ctx: &Ctx, user: &Use
         ended: None,
     };
     store::sessions::insert(db, &session, &ctx.client.user_agent).await?;
-    let mut ended = store::sessions::end_lapsed(db, realm.id, user.id, now, Lifetimes::span(spans.session_idle)).await?;
-    let evicted = store::sessions::evict_over(db, realm.id, user.id, session.id, realm.settings.max_sessions, now).await?;
+    let idle = Lifetimes::span(spans.session_idle);
+    let ended = store::sessions::make_room(db, &session, realm.settings.max_sessions, now, idle).await?;
+    // What ran out of its time has no access token left that other nodes would have to hear of.
+    let evicted: Vec<_> = ended.iter().filter(|(_, reason)| *reason == EndReason::EvictedByLimit).map(|(id, _)| *id).collect();
     store::revocations::insert_sessions(db, realm.id, &evicted, EndReason::EvictedByLimit, now).await?;
-    ended.extend(evicted.into_iter().map(|id| (id, EndReason::EvictedByLimit)));
     let id = RefreshTokenId::new(now, app.entropy.as_ref());
     let refresh = OpaqueToken::mint(id.0, app.entropy.as_ref());
     let row = RefreshToken {

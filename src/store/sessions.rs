@@ -138,43 +138,40 @@ pub async fn end_all(
     Ok(update.exec_with_returning(db).await?.into_iter().map(|row| row.id).collect())
 }
 
-/// Writes down the end of those sessions of `user` whose time has run out, and answers them.
+/// Makes room for `begun` in one statement: ends what has run out of its time (`expired`, `idle`), and of the rest the
+/// oldest, so that `keep` are left with `begun` among them (`evicted_by_limit`). Answers what was ended.
+///
+/// The caller holds the user's row, so that two logins can't both count themselves last; that `begun` stays does not
+/// depend on its time, for clocks differ and one that waited for the row is older than the one it waited for.
 ///
 /// # Errors
 /// What the database says.
-pub async fn end_lapsed(db: &impl ConnectionTrait, realm: RealmId, user: UserId, now: DateTime<Utc>, idle: TimeDelta) -> Result<Vec<(SessionId, EndReason)>> {
-    let mut ended = Vec::new();
-    for (reason, over) in [(EndReason::Expired, Column::ExpiresAt.lte(now)), (EndReason::Idle, Column::LastUsedAt.lte(now - idle))] {
-        let update = ending(reason, now).filter(Column::RealmId.eq(realm)).filter(Column::UserId.eq(user)).filter(over);
-        ended.extend(update.exec_with_returning(db).await?.into_iter().map(|row| (row.id, reason)));
-    }
-    Ok(ended)
-}
-
-/// Ends the oldest sessions of `user` in one statement, so that `keep` are left with `begun` among them, and answers
-/// which. The caller holds the user's row, so that two logins can't both count themselves last; that `begun` stays does
-/// not depend on its time, for clocks differ and one that waited for the row is older than the one it waited for.
-///
-/// # Errors
-/// What the database says.
-pub async fn evict_over(db: &impl ConnectionTrait, realm: RealmId, user: UserId, begun: SessionId, keep: u32, now: DateTime<Utc>) -> Result<Vec<SessionId>> {
+pub async fn make_room(db: &impl ConnectionTrait, begun: &Session, keep: u32, now: DateTime<Utc>, idle: TimeDelta) -> Result<Vec<(SessionId, EndReason)>> {
+    let (realm, user, begun) = (begun.realm_id, begun.user_id, begun.id);
     let newest = Query::select()
         .column(Column::Id)
         .from(Entity)
         .and_where(Column::RealmId.eq(realm))
         .and_where(Column::UserId.eq(user))
-        .and_where(Column::EndedAt.is_null())
+        .cond_where(live(now, idle))
         .and_where(Column::Id.ne(begun))
         .order_by(Column::CreatedAt, Order::Desc)
         .order_by(Column::Id, Order::Desc)
         .limit(u64::from(keep).saturating_sub(1))
         .to_owned();
-    let update = ending(EndReason::EvictedByLimit, now)
+    let reason = Expr::case(Column::ExpiresAt.lte(now), EndReason::Expired.as_str())
+        .case(Column::LastUsedAt.lte(now - idle), EndReason::Idle.as_str())
+        .finally(EndReason::EvictedByLimit.as_str());
+    let update = Entity::update_many()
+        .col_expr(Column::EndedAt, Expr::value(now))
+        .col_expr(Column::EndReason, reason.into())
         .filter(Column::RealmId.eq(realm))
         .filter(Column::UserId.eq(user))
+        .filter(Column::EndedAt.is_null())
         .filter(Column::Id.ne(begun))
         .filter(Column::Id.not_in_subquery(newest));
-    Ok(update.exec_with_returning(db).await?.into_iter().map(|row| row.id).collect())
+    let ended = update.exec_with_returning(db).await?.into_iter().map(session);
+    Ok(ended.filter_map(|session| session.ended.map(|(_, reason)| (session.id, reason))).collect())
 }
 
 /// Stamps the use of a session if it is live, and answers it.

@@ -25,10 +25,6 @@ use clap::{Parser, ValueEnum};
 use report::Report;
 use server::Stage;
 
-/// The server uses the same allocator; the bare peers in this program must not differ in that.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Any fault ends the run with its text.
 pub(crate) type Fault = Box<dyn std::error::Error + Send + Sync>;
 /// The result of every step.

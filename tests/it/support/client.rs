@@ -18,8 +18,6 @@ pub struct Client<'a> {
 /// A signed-in person.
 #[derive(Clone, Debug)]
 pub struct User {
-    pub realm: String,
-    pub email: String,
     pub id: String,
     pub session: String,
     pub access: String,
@@ -160,13 +158,7 @@ impl Reply {
     #[track_caller]
     pub fn user(self, realm: &str, email: &str) -> User {
         let reply = self.assert(200);
-        User {
-            realm: realm.to_owned(),
-            email: email.to_owned(),
-            id: reply.at("/user/id"),
-            session: reply.at("/session/id"),
-            access: reply.at("/tokens/accessToken"),
-            refresh: reply.at("/tokens/refreshToken"),
-        }
+        assert_eq!(reply.at("/user/email"), email, "a login at {realm}");
+        User { id: reply.at("/user/id"), session: reply.at("/session/id"), access: reply.at("/tokens/accessToken"), refresh: reply.at("/tokens/refreshToken") }
     }
 }
