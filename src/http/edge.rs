@@ -28,6 +28,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const BODY_TIME: std::time::Duration = std::time::Duration::from_secs(15);
 /// How much of a body over the limit is read to the end before it is refused.
 const DISCARD: usize = 2 << 20;
+const DISCARD_TIME: std::time::Duration = std::time::Duration::from_secs(1);
 const NO_CONTENT_CSP: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
 /// What is known of the routes for 405s and the log.
@@ -132,10 +133,14 @@ impl<E> Edge<E> {
             _ => {}
         }
         let announced = announced.unwrap_or_default();
-        if announced > DISCARD {
+        let body = req.take_body();
+        if announced > limit {
+            if announced <= DISCARD {
+                // Whatever comes of it, the answer is the same.
+                let _ = tokio::time::timeout(DISCARD_TIME, collect(body, limit, 0)).await;
+            }
             return Err(Failure::too_large(limit));
         }
-        let body = req.take_body();
         let read = tokio::time::timeout(BODY_TIME, collect(body, limit, announced));
         let bytes = read.await.map_err(|_| Failure::new(StatusCode::REQUEST_TIMEOUT, codes::REQUEST_TIMEOUT, "The body took too long to arrive."))??;
         req.set_body(Body::from(bytes));

@@ -144,7 +144,7 @@ mod tests {
         "In":{"type":"object","properties":{"n":{"type":"integer","format":"uint64","maximum":150.0,"exclusiveMaximum":true},
                                            "s":{"type":"string","nullable":true},
                                            "r":{"allOf":[{"$ref":"#/components/schemas/Out"},{"description":"d"}]}}},
-        "Out":{"type":"object"}}}}"##;
+        "Out":{"type":"object"},"Reply":{"type":"object"}}}}"##;
 
     #[test]
     fn the_newer_form_has_no_leftovers_of_the_older() {
@@ -155,7 +155,8 @@ mod tests {
         assert_eq!(fields["s"]["type"], json!(["string", "null"]));
         assert_eq!(fields["r"], json!({"$ref": "#/components/schemas/Out", "description": "d"}));
         assert_eq!(spec["components"]["schemas"]["In"]["additionalProperties"], false);
-        assert_eq!(spec["components"]["schemas"]["Out"].get("additionalProperties"), None);
+        assert_eq!(spec["components"]["schemas"]["Out"]["additionalProperties"], false, "a request refers to it");
+        assert_eq!(spec["components"]["schemas"]["Reply"].get("additionalProperties"), None);
         assert_eq!(spec["paths"]["/api/a"]["post"]["security"], json!([]));
         assert_eq!(spec["paths"]["/api/a"]["post"].get("deprecated"), None);
     }

@@ -94,9 +94,15 @@ pub async fn claim(db: &impl ConnectionTrait, now: DateTime<Utc>, lease: TimeDel
     let update = Entity::update_many().col_expr(Column::LockedUntil, Expr::value(now + lease)).filter(chosen).filter(due());
     let mut rows = update.exec_with_returning(db).await?;
     rows.sort_by_key(|row| (row.run_at, row.id));
-    rows.into_iter()
-        .map(|row| Ok(ClaimedJob { id: row.id, job: serde_json::from_str(&row.payload).map_err(Error::internal)?, attempts: row.attempts }))
-        .collect()
+    let mut claimed = Vec::with_capacity(rows.len());
+    for row in rows {
+        match serde_json::from_str(&row.payload) {
+            Ok(job) => claimed.push(ClaimedJob { id: row.id, job, attempts: row.attempts }),
+            // Written by a newer version, or by hand: it must not hold up the others.
+            Err(_) => bury(db, row.id, "unreadable").await?,
+        }
+    }
+    Ok(claimed)
 }
 
 /// Deletes a job that is done.
