@@ -220,7 +220,8 @@ on_both!(requests_beyond_the_share_leave_the_last_link_alive, |app| {
         app.anonymous().sign_up("ada@example.com", OTHER).await.assert(202);
         app.run_jobs().await;
     }
-    assert_eq!(app.mails("ada@example.com").await.len(), 3);
+    // Three at most: a link that a newer request has replaced before its mail went out is not mailed any more.
+    assert!((2..=3).contains(&app.mails("ada@example.com").await.len()));
     app.anonymous().verify(&app.last_mail("ada@example.com").await.token()).await.assert(200);
 });
 
