@@ -64,7 +64,7 @@ pub fn spawn_housekeeping(app: &Arc<App>, mut stop: watch::Receiver<bool>) -> Jo
                     log(sessions::flush_uses(&app).await, "stamps of use can't be written");
                     app.passwords.trim();
                 }
-                _ = sweep.tick() => log(store::sweep::sweep(&app.db.write, app.clock.now()).await.map(drop), "the sweep failed"),
+                _ = sweep.tick() => log(store::sweep::sweep(&app.db.write.patient(), app.clock.now()).await.map(drop), "the sweep failed"),
                 _ = stop.changed() => break,
             }
         }

@@ -29,13 +29,16 @@ pub async fn run_due(app: &std::sync::Arc<App>) -> Result<usize> {
         let app = std::sync::Arc::clone(app);
         running.spawn(async move { run_one(&app, job).await });
     }
+    // One that can't be ticked off does not end the others, whose mails may be halfway out.
+    let mut outcome = Ok(count);
     while let Some(ended) = running.join_next().await {
         match ended {
-            Ok(result) => result?,
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => outcome = Err(error),
             Err(panic) => tracing::error!(error = %panic, "a job panicked; it will be repeated when its lease ends"),
         }
     }
-    Ok(count)
+    outcome
 }
 
 async fn run_one(app: &App, claimed: ClaimedJob) -> Result<()> {

@@ -2,17 +2,18 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend};
+use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DbBackend};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::pool::{self, Doubt, Pool};
 use crate::domain::{Error, Result};
 
 /// Both ways into the database. On Postgres they are the same pool.
 #[derive(Clone, Debug)]
 pub struct Db {
-    pub read: DatabaseConnection,
+    pub read: Pool,
     /// On SQLite a pool of one: writers queue here, where waiting is fair and cheap, and not at the file's lock.
-    pub write: DatabaseConnection,
+    pub write: Pool,
 }
 
 /// Where the database is.
@@ -25,8 +26,12 @@ pub struct Address {
 }
 
 const READERS: u32 = 4;
-/// How long a request may wait for a connection before it is told to come back.
-const ACQUIRE: Duration = Duration::from_millis(1_800);
+/// How long a request may wait for a connection, and then for an answer over it, before it is told to come back. Clients
+/// are promised two seconds.
+const PATIENCE: Duration = Duration::from_millis(1_700);
+/// The same for SQLite, whose only reason for silence is a disk that takes its time.
+const DISK_PATIENCE: Duration = Duration::from_secs(5);
+/// When Postgres gives a statement up by itself.
 const STATEMENT: Duration = Duration::from_secs(5);
 
 impl Address {
@@ -47,7 +52,7 @@ impl Address {
             return Err(Error::Setup("database_url must start with sqlite:// or postgres://".to_owned()));
         }
         let mut options = ConnectOptions::new(url);
-        options.max_connections(size).acquire_timeout(ACQUIRE).connect_timeout(ACQUIRE).sqlx_logging(false);
+        options.max_connections(size).acquire_timeout(PATIENCE).connect_timeout(PATIENCE).sqlx_logging(false);
         if sqlite {
             options.min_connections(1).idle_timeout(None).max_lifetime(None).map_sqlx_sqlite_opts(|sqlite| {
                 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
@@ -59,9 +64,9 @@ impl Address {
                     .pragma("cache_size", "-4096")
             });
         } else {
-            // A connection that slept may have lost its server; a busy one need not be asked.
             options.idle_timeout(Duration::from_secs(600)).statement_timeout(STATEMENT).set_application_name("realmgate");
-            options.test_before_acquire_if_idle_for(Duration::from_secs(1));
+            // `pool::guard` asks instead, when there is reason to.
+            options.test_before_acquire(false);
         }
         Ok(options)
     }
@@ -76,9 +81,16 @@ impl Db {
         if address.sqlite_path().is_some() {
             let write = Database::connect(address.options(1)?).await?;
             let read = Database::connect(address.options(READERS)?).await?;
-            return Ok(Self { read, write });
+            let pool = |inner| Pool::new(inner, DISK_PATIENCE, Doubt::none());
+            return Ok(Self { read: pool(read), write: pool(write) });
         }
-        let pool = Database::connect(address.options(address.max_connections)?).await?;
+        let doubt = Doubt::none();
+        let mut options = address.options(address.max_connections)?;
+        options.map_sqlx_postgres_pool_opts({
+            let doubt = doubt.clone();
+            move |options| pool::guard(options, &doubt)
+        });
+        let pool = Pool::new(Database::connect(options).await?, PATIENCE, doubt);
         Ok(Self { read: pool.clone(), write: pool })
     }
 
@@ -93,8 +105,8 @@ impl Db {
     /// # Errors
     /// What the database says.
     pub async fn close(self) -> Result<()> {
-        self.read.close_by_ref().await?;
-        self.write.close_by_ref().await?;
+        self.read.close().await?;
+        self.write.close().await?;
         Ok(())
     }
 }

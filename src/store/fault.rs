@@ -35,7 +35,7 @@ fn class(error: &DbErr) -> Class {
                 other if other.starts_with("53") || other.starts_with("08") || other.starts_with("58") => Class::Wait,
                 // SQLite's extended codes keep the plain one in their low byte.
                 other => match other.parse::<u32>().map(|code| code & 0xff) {
-                    Ok(10 | 13) => Class::Wait,
+                    Ok(8 | 10 | 13 | 14) => Class::Wait,
                     Ok(5 | 6) if other.len() < 5 => Class::Repeat,
                     _ => Class::Bug,
                 },

@@ -16,6 +16,7 @@ pub mod mailbox;
 pub mod memberships;
 pub mod migrate;
 pub mod one_time_tokens;
+pub mod pool;
 pub mod primitive;
 pub mod realms;
 pub mod refresh_tokens;
@@ -27,10 +28,10 @@ pub mod transaction;
 pub mod users;
 
 pub use connection::Db;
+/// A write transaction that is not committed yet.
+pub use pool::Transaction;
 /// A pool or a transaction: what every function here takes first.
 pub use sea_orm::ConnectionTrait as Connection;
-/// A write transaction that is not committed yet.
-pub use sea_orm::DatabaseTransaction as Transaction;
 pub use transaction::begin_write;
 pub(crate) use transaction::write_tx;
 

@@ -53,9 +53,15 @@ pub struct Server {
 impl Server {
     /// Starts it and waits until it is ready. Each start has logs of its own, named by `name`.
     pub async fn start(folder: &Path, name: &str, settings: &[(&str, &str)]) -> Self {
-        let (out, err) = (folder.join(format!("{name}.out")), folder.join(format!("{name}.err")));
         let mut command = program(folder, settings);
-        command.arg("serve").stdout(File::create(&out).expect("a log")).stderr(File::create(&err).expect("a log"));
+        command.arg("serve");
+        Self::spawn(folder, name, command).await
+    }
+
+    /// The same with a command of one's own.
+    pub async fn spawn(folder: &Path, name: &str, mut command: Command) -> Self {
+        let (out, err) = (folder.join(format!("{name}.out")), folder.join(format!("{name}.err")));
+        command.stdout(File::create(&out).expect("a log")).stderr(File::create(&err).expect("a log"));
         let mut child = command.spawn().expect("the program starts");
         let (port, _) = eventually("the server listens", async || {
             let text = std::fs::read_to_string(&err).expect("a log");
