@@ -1,0 +1,88 @@
+//! Faults done to the real program, to its database, its mail server, its network, its disk and its clock. Each case is run
+//! alone, on SQLite and on a throw-away PostgreSQL of its own, and says in one line what was measured.
+//!
+//! `tests/faults/run [--long] [--seed N] [case …]`; the short form is part of `cargo test` and so of `tests/run`. What can't be
+//! run on this machine is named as such and is no failure.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on must stop")]
+#![expect(unreachable_pub, reason = "one binary, which nobody depends on")]
+
+mod client;
+mod kill;
+mod mail;
+mod outage;
+mod postgres;
+mod smtp;
+#[expect(dead_code, reason = "shared with tests/it; not all of it is needed here")]
+#[path = "../it/support/mod.rs"]
+mod support;
+mod world;
+
+use std::{future::Future, panic::AssertUnwindSafe, pin::Pin, process::ExitCode, sync::Arc, time::Instant};
+
+use futures_util::FutureExt as _;
+use world::{Outcome, World};
+
+type Running = Pin<Box<dyn Future<Output = Outcome>>>;
+type Case = (&'static str, fn(Arc<World>) -> Running);
+
+macro_rules! cases {
+    ($($module:ident::$name:ident),+ $(,)?) => {
+        &[$((concat!(stringify!($module), "::", stringify!($name)), |world| Box::pin($module::$name(world)))),+]
+    };
+}
+
+const CASES: &[Case] = cases![
+    mail::a_mail_server_in_any_mood_is_nobodys_problem,
+    kill::killed_at_any_moment_it_keeps_its_word,
+    outage::a_database_that_is_gone_is_a_503_and_comes_back,
+];
+
+fn main() -> ExitCode {
+    let (mut long, mut seed, mut filters, mut list) = (false, None, Vec::new(), false);
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--long" => long = true,
+            "--seed" => seed = words.next().and_then(|text| text.parse().ok()),
+            "--list" => list = true,
+            // Flags of the usual test harness.
+            other if other.starts_with('-') => {}
+            _ => filters.push(word),
+        }
+    }
+    let chosen: Vec<_> = CASES.iter().filter(|(name, _)| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))).collect();
+    if list || chosen.is_empty() {
+        chosen.iter().for_each(|(name, _)| println!("{name}: test"));
+        return ExitCode::SUCCESS;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().expect("a runtime");
+    let started = Instant::now();
+    let world = Arc::new(World::new(long, seed));
+    println!("\nfaults, {} form, seed {}", if long { "long" } else { "short" }, world.seed);
+    let (mut passed, mut failed, mut ignored) = (0, 0, 0);
+    for (name, case) in chosen {
+        let begun = Instant::now();
+        let ended = runtime.block_on(AssertUnwindSafe(case(Arc::clone(&world))).catch_unwind());
+        let seconds = begun.elapsed().as_secs_f32();
+        match ended {
+            Ok(Outcome::Passed(lines)) => {
+                passed += 1;
+                println!("test {name} ... ok ({seconds:.1} s)");
+                lines.iter().for_each(|line| println!("    {line}"));
+            }
+            Ok(Outcome::NotRun(why)) => {
+                ignored += 1;
+                println!("test {name} ... NOT RUN: {why}");
+            }
+            // The panic's own text stands above.
+            Err(_) => {
+                failed += 1;
+                println!("test {name} ... FAILED ({seconds:.1} s), seed {}", world.seed);
+            }
+        }
+    }
+    drop(world);
+    let word = if failed == 0 { "ok" } else { "FAILED" };
+    println!("\ntest result: {word}. {passed} passed; {failed} failed; {ignored} ignored; faults in {:.0} s\n", started.elapsed().as_secs_f32());
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(101) }
+}
