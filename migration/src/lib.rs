@@ -9,6 +9,7 @@ mod m0002_realms;
 mod m0003_users;
 mod m0004_sessions;
 mod m0005_work;
+mod m0008_devices;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::prelude::{DbErr, MigratorTrait, SchemaManager};
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_users::Step),
             Box::new(m0004_sessions::Step),
             Box::new(m0005_work::Step),
+            Box::new(m0008_devices::Step),
         ]
     }
 }

@@ -66,6 +66,8 @@ ids! {
     UserId,
     /// A server-side login state.
     SessionId,
+    /// A device that a user signed in with.
+    DeviceId,
     /// One refresh token of a session's family.
     RefreshTokenId,
     /// A mailed one-time token.

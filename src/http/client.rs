@@ -17,7 +17,7 @@ pub(super) fn resolve(req: &Request, trusted: &[IpNet]) -> Client {
         _ => IpAddr::from([127, 0, 0, 1]),
     };
     let user_agent = req.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    Client { ip: address(peer, req.headers(), trusted), user_agent: user_agent.to_owned() }
+    Client { ip: address(peer, req.headers(), trusted), user_agent: user_agent.to_owned(), device: None }
 }
 
 /// The right-most hop that is no proxy of ours; the peer itself if it is none, or if its header can't be read.

@@ -25,6 +25,8 @@ pub struct LoggedIn {
     pub user: User,
     pub session: Session,
     pub tokens: TokenPair,
+    /// What tells at the next sign-in that this device is known.
+    pub device_token: String,
 }
 
 /// Checks address and password and begins a session.
@@ -70,5 +72,5 @@ pub async fn with_password(app: &App, ctx: &Ctx, email: &str, password: &SecretS
     })?;
     sessions::tell(app, begun.ended);
     let tokens = sessions::issue(app, &ctx.realm, &begun.session, &begun.refresh, now).await?;
-    Ok(LoggedIn { user, session: begun.session, tokens })
+    Ok(LoggedIn { user, session: begun.session, tokens, device_token: begun.device.token.reveal() })
 }

@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod authentication;
 pub mod change_feed;
+pub mod devices;
 pub mod health;
 pub mod installation;
 pub mod jobs;
@@ -25,6 +26,7 @@ pub mod verification;
 use std::{net::IpAddr, sync::Arc};
 
 use chrono::{DateTime, Utc};
+use secrecy::SecretString;
 
 use crate::domain::{
     Error, FieldError, Result,
@@ -64,6 +66,8 @@ pub enum Principal {
 pub struct Client {
     pub ip: IpAddr,
     pub user_agent: String,
+    /// The device token that came along, proved by nothing yet; see [`devices`].
+    pub device: Option<SecretString>,
 }
 
 /// Who calls, in which realm, from where. Always the second argument, right after `app`.
@@ -79,8 +83,15 @@ impl Ctx {
     /// The command line's context in `realm`.
     #[must_use]
     pub fn operator(realm: Arc<Realm>) -> Self {
-        let client = Client { ip: IpAddr::from([127, 0, 0, 1]), user_agent: "realmgate".to_owned() };
+        let client = Client { ip: IpAddr::from([127, 0, 0, 1]), user_agent: "realmgate".to_owned(), device: None };
         Self { realm, principal: Principal::Operator, client, request_id: String::new() }
+    }
+
+    /// The same context, from the device that `token` speaks of.
+    #[must_use]
+    pub fn on_device(mut self, token: Option<SecretString>) -> Self {
+        self.client.device = token;
+        self
     }
 
     /// The signed-in caller.

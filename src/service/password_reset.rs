@@ -79,6 +79,8 @@ pub(super) async fn replace(app: &App, tx: &Transaction, user: &User, hash: &str
     store::credentials::put_password(tx, realm, user.id, app.entropy.as_ref(), hash, now).await?;
     let ended = sessions::end_all(tx, realm, user.id, keep, EndReason::PasswordChanged, now).await?;
     store::one_time_tokens::kill_others(tx, realm, user.id, None, None, now).await?;
+    // Whoever knew the old password may have made a device known with it.
+    store::devices::forget_all(tx, realm, user.id, now).await?;
     store::revocations::insert(tx, realm, RevocationKind::User, user.id.0, "changed", now).await?;
     let job = Job::SendPasswordChanged { realm_id: realm, user_id: user.id };
     store::jobs::enqueue(tx, JobId::new(now, app.entropy.as_ref()), &job, now, now).await?;

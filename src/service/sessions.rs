@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Ctx, seconds_between};
+use super::{Ctx, devices::{self, Remembered}, seconds_between};
 use crate::{
     app::App,
     crypto::{hash::sha256_hex, signing::AccessClaims},
@@ -34,6 +34,7 @@ pub(super) struct Begun {
     pub(super) session: Session,
     pub(super) refresh: OpaqueToken,
     pub(super) ended: Vec<(SessionId, EndReason)>,
+    pub(super) device: Remembered,
 }
 
 /// Begins a session for `user` and ends what is over the realm's cap, oldest first.
@@ -80,7 +81,8 @@ pub(super) async fn begin(app: &App, db: &impl Connection, ctx: &Ctx, user: &Use
         child_sealed: None,
     };
     store::refresh_tokens::insert(db, &row).await?;
-    Ok(Begun { session, refresh, ended })
+    let device = devices::remember(app, db, ctx, user, now).await?;
+    Ok(Begun { session, refresh, ended, device })
 }
 
 /// Signs the access token that goes with `refresh` and tells how long both last.

@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod audit;
 pub mod connection;
 pub mod credentials;
+pub mod devices;
 pub mod fault;
 pub mod installation;
 pub mod jobs;

@@ -3,11 +3,11 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::ConnectionTrait;
 
-use super::{mail_requests, mailbox, one_time_tokens, primitive, revocations, sessions};
+use super::{devices, mail_requests, mailbox, one_time_tokens, primitive, revocations, sessions};
 use crate::domain::Result;
 
 /// Deletes rows past their time and answers how many: ended sessions after 30 days (until then their reason can be
-/// asked for), mails of the mailbox and expired one-time tokens after a week, the rest after a day.
+/// asked for), devices when they count as unknown, mails of the mailbox and expired one-time tokens after a week, the rest after a day.
 ///
 /// # Errors
 /// What the database says; what was deleted by then stays deleted.
@@ -15,6 +15,7 @@ pub async fn sweep(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<u64>
     let day = TimeDelta::days(1);
     let mut swept = sessions::delete_over_before(db, now - day * 30).await?;
     swept += one_time_tokens::delete_before(db, now - day * 7).await?;
+    swept += devices::delete_before(db, now - crate::domain::device::KNOWN_FOR).await?;
     swept += mailbox::delete_before(db, now - day * 7).await?;
     swept += mail_requests::delete_before(db, now - day).await?;
     swept += revocations::delete_before(db, now - day).await?;

@@ -5,6 +5,7 @@
 mod architecture;
 mod bad_input;
 mod config_cli;
+mod devices;
 mod flows;
 mod listener;
 mod login;

@@ -70,10 +70,13 @@ impl AuthApi {
 
     /// Sign in
     ///
-    /// Begins a session. `email_not_verified` and `account_locked` (403) are told only to who knows the password.
+    /// Begins a session. Send the `deviceToken` of the last reply along: it shows that the person used this device before.
+    /// `email_not_verified` and `account_locked` (403) are told only to who knows the password.
     #[oai(path = "/login", method = "post", operation_id = "log_in")]
     async fn log_in(&self, app: Data<&Arc<App>>, ctx: Public, body: Json<LoginIn>) -> Result<Reply<LoginOut>, ApiErr<{ BODY | E401 | E403 }>> {
-        Ok(Reply(login::with_password(&app, &ctx.0, &body.0.email, &body.0.password.0).await?.into()))
+        let LoginIn { email, password, device_token } = body.0;
+        let ctx = ctx.0.on_device(device_token.map(|token| token.0));
+        Ok(Reply(login::with_password(&app, &ctx, &email, &password.0).await?.into()))
     }
 
     /// Refresh the tokens

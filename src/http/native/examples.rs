@@ -39,7 +39,7 @@ impl Example for EmailIn {
 
 impl Example for LoginIn {
     fn example() -> Self {
-        Self { email: "ada@example.com".to_owned(), password: SecretText::from("a long enough passphrase") }
+        Self { email: "ada@example.com".to_owned(), password: SecretText::from("a long enough passphrase"), device_token: None }
     }
 }
 

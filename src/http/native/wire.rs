@@ -94,11 +94,14 @@ pub(super) struct AcceptedOut {
 
 /// Address and password.
 #[derive(Object)]
-#[oai(rename_all = "camelCase", deny_unknown_fields, example)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, skip_serializing_if_is_none, example)]
 pub(super) struct LoginIn {
     #[oai(validator(max_length = 320))]
     pub(super) email: String,
     pub(super) password: SecretText,
+    /// As the last sign-in on this device answered it, whoever's it was; left out at the first.
+    #[oai(nullable)]
+    pub(super) device_token: Option<SecretText>,
 }
 
 /// A person in short.
@@ -183,15 +186,19 @@ pub(super) struct LoginOut {
     pub(super) user: UserOut,
     pub(super) tokens: TokensOut,
     pub(super) session: SessionOut,
+    /// To be kept on this device and sent with its next sign-in. It proves nothing but that the person used this device
+    /// before: no session, no password.
+    pub(super) device_token: String,
 }
 
 impl From<LoggedIn> for LoginOut {
     fn from(logged_in: LoggedIn) -> Self {
-        let LoggedIn { user, session, tokens } = logged_in;
+        let LoggedIn { user, session, tokens, device_token } = logged_in;
         Self {
             user: UserOut { id: user.id.to_string(), email: user.email.as_str().to_owned(), name: user.name, email_verified: user.email_verified_at.is_some() },
             tokens: tokens.into(),
             session: Listed { session, current: true }.into(),
+            device_token,
         }
     }
 }

@@ -1,0 +1,92 @@
+//! Known devices: whether a person signed in from this browser or program before.
+//!
+//! A sign-in answers a device token, and the device sends it with its next one (a field of the body, a cookie of the
+//! pages). It is no credential: it opens nothing, it only lets the throttle and the notices tell a person's own device from
+//! a stranger's. A new password makes strangers of all devices.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::ExposeSecret as _;
+
+use super::Ctx;
+use crate::{
+    app::App,
+    crypto::hash::sha256_hex,
+    domain::{
+        Result,
+        device::{self, KNOWN_AT_MOST, KNOWN_FOR},
+        id::{DeviceId, UserId},
+        token::OpaqueToken,
+        user::User,
+    },
+    store::{self, Connection, devices::Device},
+};
+
+/// What a device is to the person who signs in with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Familiarity {
+    /// They used it before.
+    Known,
+    /// They never signed in before.
+    First,
+    /// They signed in before, from elsewhere: worth a notice.
+    New,
+}
+
+/// A device that is known from now on.
+#[derive(Debug)]
+pub struct Remembered {
+    pub familiarity: Familiarity,
+    /// For the device to keep.
+    pub token: OpaqueToken,
+}
+
+/// The device that a request comes from, if its token is good for anybody of the realm. Asked before it is known who
+/// signs in; [`Recognised::belongs_to`] says whether it is theirs.
+pub(super) async fn recognise(app: &App, db: &impl Connection, ctx: &Ctx) -> Result<Option<Recognised>> {
+    let Some(token) = ctx.client.device.as_ref().and_then(|text| OpaqueToken::parse(text.expose_secret())) else { return Ok(None) };
+    let since = app.clock.now() - KNOWN_FOR;
+    let found = store::devices::find_known(db, ctx.realm.id, DeviceId(token.id), &sha256_hex(token.secret()), since).await?;
+    Ok(found.map(|device| Recognised { device, token }))
+}
+
+/// A device whose token was good.
+pub(super) struct Recognised {
+    device: Device,
+    token: OpaqueToken,
+}
+
+impl Recognised {
+    /// Its id, if it is `user`'s.
+    pub(super) fn belongs_to(&self, user: UserId) -> Option<DeviceId> {
+        (self.device.user_id == user).then_some(self.device.id)
+    }
+}
+
+/// Makes the request's device known for `user`, inside the transaction that lets them in.
+pub(super) async fn remember(app: &App, db: &impl Connection, ctx: &Ctx, user: &User, now: DateTime<Utc>) -> Result<Remembered> {
+    let realm = ctx.realm.id;
+    if let Some(known) = recognise(app, db, ctx).await?.filter(|known| known.belongs_to(user.id).is_some()) {
+        // To the day is exact enough for a span of months.
+        if known.device.last_used_at < now - TimeDelta::days(1) {
+            store::devices::touch(db, realm, known.device.id, now).await?;
+        }
+        return Ok(Remembered { familiarity: Familiarity::Known, token: known.token });
+    }
+    let count = store::devices::count(db, realm, user.id).await?;
+    if count >= KNOWN_AT_MOST {
+        store::devices::make_room(db, realm, user.id, KNOWN_AT_MOST - 1).await?;
+    }
+    let id = DeviceId::new(now, app.entropy.as_ref());
+    let token = OpaqueToken::mint(id.0, app.entropy.as_ref());
+    let device = Device {
+        id,
+        realm_id: realm,
+        user_id: user.id,
+        token_hash: sha256_hex(token.secret()),
+        name: device::name(&ctx.client.user_agent),
+        created_at: now,
+        last_used_at: now,
+    };
+    store::devices::insert(db, &device).await?;
+    Ok(Remembered { familiarity: if count == 0 { Familiarity::First } else { Familiarity::New }, token })
+}

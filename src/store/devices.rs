@@ -1,0 +1,137 @@
+//! Devices that people signed in with, known by the hash of a token that the device keeps.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
+    sea_query::Expr,
+};
+
+use crate::domain::{
+    Result,
+    id::{DeviceId, RealmId, UserId},
+};
+
+super::entity!("devices" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    id: DeviceId,
+    realm_id: RealmId,
+    user_id: UserId,
+    token_hash: String,
+    name: String,
+    created_at: Instant,
+    last_used_at: Instant,
+    forgotten_at: Option<Instant>,
+});
+use entity::{ActiveModel, Column, Entity};
+
+/// A device's row.
+#[derive(Clone, Debug)]
+pub struct Device {
+    pub id: DeviceId,
+    pub realm_id: RealmId,
+    pub user_id: UserId,
+    /// SHA-256 of the secret, in hex.
+    pub token_hash: String,
+    /// What the person would call it.
+    pub name: String,
+    pub created_at: DateTime<Utc>,
+    pub last_used_at: DateTime<Utc>,
+}
+
+/// Writes a device.
+///
+/// # Errors
+/// What the database says.
+pub async fn insert(db: &impl ConnectionTrait, device: &Device) -> Result<()> {
+    let row = ActiveModel {
+        id: Set(device.id),
+        realm_id: Set(device.realm_id),
+        user_id: Set(device.user_id),
+        token_hash: Set(device.token_hash.clone()),
+        name: Set(device.name.clone()),
+        created_at: Set(device.created_at),
+        last_used_at: Set(device.last_used_at),
+        forgotten_at: Set(None),
+    };
+    Entity::insert(row).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// The device of that id and hash, if it was used after `since` and not forgotten.
+///
+/// # Errors
+/// What the database says.
+pub async fn find_known(db: &impl ConnectionTrait, realm: RealmId, id: DeviceId, hash: &str, since: DateTime<Utc>) -> Result<Option<Device>> {
+    let query = Entity::find()
+        .filter(Column::RealmId.eq(realm))
+        .filter(Column::Id.eq(id))
+        .filter(Column::TokenHash.eq(hash))
+        .filter(Column::LastUsedAt.gt(since))
+        .filter(Column::ForgottenAt.is_null());
+    Ok(query.one(db).await?.map(|row| Device {
+        id: row.id,
+        realm_id: row.realm_id,
+        user_id: row.user_id,
+        token_hash: row.token_hash,
+        name: row.name,
+        created_at: row.created_at,
+        last_used_at: row.last_used_at,
+    }))
+}
+
+/// How many devices a user ever had, as far as rows remember.
+///
+/// # Errors
+/// What the database says.
+pub async fn count(db: &impl ConnectionTrait, realm: RealmId, user: UserId) -> Result<u64> {
+    Ok(Entity::find().filter(Column::RealmId.eq(realm)).filter(Column::UserId.eq(user)).count(db).await?)
+}
+
+/// Notes that a device was used.
+///
+/// # Errors
+/// What the database says.
+pub async fn touch(db: &impl ConnectionTrait, realm: RealmId, id: DeviceId, now: DateTime<Utc>) -> Result<()> {
+    let update = Entity::update_many().col_expr(Column::LastUsedAt, Expr::value(now)).filter(Column::RealmId.eq(realm)).filter(Column::Id.eq(id));
+    update.exec(db).await?;
+    Ok(())
+}
+
+/// Deletes all of a user's devices but the `keep` that were used last.
+///
+/// # Errors
+/// What the database says.
+pub async fn make_room(db: &impl ConnectionTrait, realm: RealmId, user: UserId, keep: u64) -> Result<()> {
+    let newest = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::RealmId.eq(realm))
+        .filter(Column::UserId.eq(user))
+        .order_by_desc(Column::LastUsedAt)
+        .order_by_desc(Column::Id)
+        .limit(keep)
+        .into_query();
+    let delete = Entity::delete_many().filter(Column::RealmId.eq(realm)).filter(Column::UserId.eq(user)).filter(Column::Id.not_in_subquery(newest));
+    delete.exec(db).await?;
+    Ok(())
+}
+
+/// Makes strangers of all of a user's devices. Their rows stay, so that the next one is not taken for the first.
+///
+/// # Errors
+/// What the database says.
+pub async fn forget_all(db: &impl ConnectionTrait, realm: RealmId, user: UserId, now: DateTime<Utc>) -> Result<()> {
+    let update = Entity::update_many()
+        .col_expr(Column::ForgottenAt, Expr::value(now))
+        .filter(Column::RealmId.eq(realm))
+        .filter(Column::UserId.eq(user))
+        .filter(Column::ForgottenAt.is_null());
+    update.exec(db).await?;
+    Ok(())
+}
+
+/// Deletes devices that were used last before `before`.
+pub(super) async fn delete_before(db: &impl ConnectionTrait, before: DateTime<Utc>) -> Result<u64> {
+    Ok(Entity::delete_many().filter(Column::LastUsedAt.lt(before)).exec(db).await?.rows_affected)
+}
