@@ -2,7 +2,11 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Ctx, devices::{self, Remembered}, seconds_between};
+use super::{
+    Ctx,
+    devices::{self, Remembered},
+    seconds_between,
+};
 use crate::{
     app::App,
     crypto::{hash::sha256_hex, signing::AccessClaims},
