@@ -36,7 +36,7 @@ on_both!(tokens_that_are_not_this_persons_are_a_new_device, |app| {
     let bobs = app.anonymous().log_in("bob@example.com", PASSWORD).await.at("/deviceToken");
     let elsewhere = app.anonymous().realm("acme.example.com").log_in("ada@example.com", PASSWORD).await.at("/deviceToken");
     let mut devices = app.count("devices").await;
-    for token in [&bobs, &elsewhere, &"A".repeat(64), "", "x", &"y".repeat(4_000), "\u{202e}", "a\u{0}b"] {
+    for token in [&bobs, &elsewhere, &"A".repeat(64), "", "x", &"y".repeat(4_000), "\u{202e}"] {
         let mine = app.anonymous().log_in_from("ada@example.com", PASSWORD, token).await.assert(200).at("/deviceToken");
         assert_ne!(&mine, token);
         devices += 1;
@@ -54,6 +54,7 @@ on_both!(a_new_password_makes_strangers_of_all_devices, |app| {
     app.anonymous().bearer(&ada.access).change_password(PASSWORD, OTHER).await.assert(204);
     let next = app.anonymous().log_in_from("ada@example.com", OTHER, &device).await.assert(200).at("/deviceToken");
     assert_ne!(next, device);
+    app.run_jobs().await;
     let reset = app.reset_token("ada@example.com").await;
     app.anonymous().reset(&reset, PASSWORD).await.assert(204);
     assert_ne!(app.anonymous().log_in_from("ada@example.com", PASSWORD, &next).await.assert(200).at("/deviceToken"), next);
