@@ -33,13 +33,14 @@ pub use listener::serve;
 use crate::{app::App, config::Profile, domain::Result};
 
 /// Methods of the routes that stand in no OpenAPI document.
-const PLAIN_ROUTES: [(&str, &[&str]); 15] = [
+const PLAIN_ROUTES: [(&str, &[&str]); 16] = [
     ("/healthz/live", &["GET"]),
     ("/healthz/ready", &["GET"]),
     ("/realms/{realm}/.well-known/jwks.json", &["GET"]),
     ("/realms/{realm}/.well-known/openid-configuration", &["GET"]),
     ("/openapi/native.json", &["GET"]),
     ("/openapi/native-3.0.json", &["GET"]),
+    ("/openapi/native-rust.json", &["GET"]),
     ("/docs", &["GET"]),
     ("/ui/style.css", &["GET"]),
     ("/ui/verify-email", &["GET", "POST"]),
@@ -79,7 +80,7 @@ fn base_path(app: &App) -> String {
 #[must_use]
 pub fn documents() -> Vec<(&'static str, String)> {
     let native = native::api().spec();
-    vec![("native.json", spec::v3_1(&native)), ("native-3.0.json", spec::v3_0(&native))]
+    vec![("native.json", spec::v3_1(&native)), ("native-3.0.json", spec::v3_0(&native)), ("native-rust.json", spec::for_rust(&native))]
 }
 
 /// Method and pattern of every documented operation, by its id.

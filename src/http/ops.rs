@@ -21,6 +21,7 @@ pub(super) fn routes(route: Route) -> Route {
     let native = native::api().spec();
     let current = spec::v3_1(&native);
     let former = spec::v3_0(&native);
+    let for_rust = spec::for_rust(&native);
     let page = docs::page(&current);
     route
         .at("/healthz/live", route::named("/healthz/live", get(live)))
@@ -29,6 +30,7 @@ pub(super) fn routes(route: Route) -> Route {
         .at("/realms/:realm/.well-known/openid-configuration", route::named("/realms/{realm}/.well-known/openid-configuration", get(discovery)))
         .at("/openapi/native.json", route::named("/openapi/native.json", route::fixed("application/json", current)))
         .at("/openapi/native-3.0.json", route::named("/openapi/native-3.0.json", route::fixed("application/json", former)))
+        .at("/openapi/native-rust.json", route::named("/openapi/native-rust.json", route::fixed("application/json", for_rust)))
         .at("/docs", route::named("/docs", page))
 }
 

@@ -1,4 +1,5 @@
-//! From poem-openapi's document to one that the tools take: OpenAPI 3.1.0, and 3.0.3 for those that know no better.
+//! From poem-openapi's document to one that the tools take: OpenAPI 3.1.0, 3.0.3 for those that know no better, and a
+//! dialect of that for the generator of Rust clients.
 //!
 //! The framework says 3.0.0 and writes some of 3.1 into it; each rule below undoes one such thing. Keys are sorted, so
 //! that the exported file changes only when the interface does.
@@ -37,14 +38,40 @@ pub(crate) fn v3_1(document: &str) -> String {
 
 /// The document as OpenAPI 3.0.3.
 pub(crate) fn v3_0(document: &str) -> String {
+    finish(&mut older(document), "3.0.3")
+}
+
+/// The document as progenitor, the generator of Rust clients, takes it: 3.0.3, problems called plain JSON because it knows the
+/// types of those alone, and without the operations that it refuses to read at all (bodies in several parts).
+pub(crate) fn for_rust(document: &str) -> String {
+    let mut spec = older(document);
+    if let Some(paths) = spec.get_mut("paths").and_then(Value::as_object_mut) {
+        for item in paths.values_mut().filter_map(Value::as_object_mut) {
+            item.retain(|_, operation| operation.pointer("/requestBody/content/multipart~1form-data").is_none());
+        }
+        paths.retain(|_, item| item.as_object().is_some_and(|operations| !operations.is_empty()));
+    }
+    each(&mut spec, &mut |object| {
+        if let Some(problem) = object.remove("application/problem+json") {
+            object.insert("application/json".to_owned(), problem);
+        }
+    });
+    finish(&mut spec, "3.0.3")
+}
+
+/// What 3.0 knows of the document.
+fn older(document: &str) -> Value {
     let mut spec = common(document);
     if let Some(info) = spec.get_mut("info").and_then(Value::as_object_mut) {
         info.remove("summary");
         if let Some(license) = info.get_mut("license").and_then(Value::as_object_mut) {
-            license.remove("identifier");
+            // 3.0 has only addresses of licences; SPDX gives each identifier one.
+            if let Some(identifier) = license.remove("identifier") {
+                license.insert("url".to_owned(), format!("https://spdx.org/licenses/{}.html", identifier.as_str().unwrap_or_default()).into());
+            }
         }
     }
-    finish(&mut spec, "3.0.3")
+    spec
 }
 
 fn finish(spec: &mut Value, version: &str) -> String {
@@ -138,7 +165,7 @@ fn each(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
 mod tests {
     use super::*;
 
-    const RAW: &str = r##"{"openapi":"3.0.0","info":{"title":"t","summary":"s"},"servers":[{"url":"/api"}],
+    const RAW: &str = r##"{"openapi":"3.0.0","info":{"title":"t","summary":"s","license":{"name":"Apache-2.0","identifier":"Apache-2.0"}},"servers":[{"url":"/api"}],
       "paths":{"/a/":{"post":{"deprecated":false,"requestBody":{"content":{"application/json":{"schema":{"$ref":"#/components/schemas/In"}}}}}}},
       "components":{"schemas":{
         "In":{"type":"object","properties":{"n":{"type":"integer","format":"uint64","maximum":150.0,"exclusiveMaximum":true},
@@ -162,10 +189,22 @@ mod tests {
     }
 
     #[test]
+    fn the_form_for_rust_has_plain_json_and_no_parts() {
+        let raw = r#"{"servers":[{"url":"/api"}],"paths":{
+            "/a":{"get":{"responses":{"400":{"content":{"application/problem+json":{"schema":{}}}}}}},
+            "/b":{"put":{"requestBody":{"content":{"multipart/form-data":{}}}}}}}"#;
+        let spec: Value = serde_json::from_str(&for_rust(raw)).unwrap();
+        assert_eq!(spec["openapi"], "3.0.3");
+        assert_eq!(spec["paths"]["/api/a"]["get"]["responses"]["400"]["content"], json!({"application/json": {"schema": {}}}));
+        assert_eq!(spec["paths"].as_object().unwrap().len(), 1);
+    }
+
+    #[test]
     fn the_older_form_keeps_its_own_words() {
         let spec: Value = serde_json::from_str(&v3_0(RAW)).unwrap();
         assert_eq!(spec["openapi"], "3.0.3");
         assert_eq!(spec["info"].get("summary"), None);
+        assert_eq!(spec["info"]["license"], json!({"name": "Apache-2.0", "url": "https://spdx.org/licenses/Apache-2.0.html"}));
         let fields = &spec["components"]["schemas"]["In"]["properties"];
         assert_eq!(fields["n"]["exclusiveMaximum"], true);
         assert_eq!(fields["s"]["nullable"], true);

@@ -265,6 +265,7 @@ fn paths() -> Vec<(String, Vec<Method>)> {
         "/healthz/ready",
         "/openapi/native.json",
         "/openapi/native-3.0.json",
+        "/openapi/native-rust.json",
         "/docs",
         "/ui/style.css",
         "/dev/mailbox",

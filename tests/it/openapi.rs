@@ -107,7 +107,7 @@ fn every_operation_declares_its_failures_as_problems() {
 
 #[test]
 fn schemas_are_named_and_replies_leave_no_choice() {
-    for name in ["native.json", "native-3.0.json"] {
+    for name in ["native.json", "native-3.0.json", "native-rust.json"] {
         let document = document(name);
         each_operation(&document, |place, operation| {
             each(operation, place, &mut |path, object| {

@@ -7,7 +7,7 @@ mod examples;
 mod me;
 mod wire;
 
-use poem_openapi::{OpenApiService, Tags};
+use poem_openapi::{LicenseObject, OpenApiService, Tags};
 
 /// Where the dialect is mounted.
 pub(super) const BASE: &str = "/api/v1";
@@ -26,5 +26,6 @@ pub(super) fn api() -> OpenApiService<impl poem_openapi::OpenApi, ()> {
     OpenApiService::new((auth::AuthApi, me::MeApi), "Realmgate", env!("CARGO_PKG_VERSION"))
         .summary("Identity for multi-tenant SaaS")
         .description(include_str!("intro.md"))
+        .license(LicenseObject::new(env!("CARGO_PKG_LICENSE")).identifier(env!("CARGO_PKG_LICENSE")))
         .url_prefix(BASE)
 }
