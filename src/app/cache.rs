@@ -101,8 +101,13 @@ impl Caches {
     /// Whether the revocation feed was read lately enough for the caches to answer.
     #[must_use]
     pub fn fresh(&self) -> bool {
-        let age = self.started.elapsed().saturating_sub(Duration::from_millis(self.fed_at.load(Ordering::Relaxed)));
-        age <= FEED_MAX_AGE
+        self.feed_age() <= FEED_MAX_AGE
+    }
+
+    /// How long ago the revocation feed was read.
+    #[must_use]
+    pub fn feed_age(&self) -> Duration {
+        self.started.elapsed().saturating_sub(Duration::from_millis(self.fed_at.load(Ordering::Relaxed)))
     }
 
     /// Notes that the feed was read now.

@@ -4,7 +4,7 @@
 
 pub mod cache;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, atomic::AtomicBool};
 
 use tokio::sync::Notify;
 
@@ -44,6 +44,8 @@ pub struct App {
     pub caches: Caches,
     /// Rung after a commit that left jobs, so that the worker of this node need not wait for its next look.
     pub jobs_due: Notify,
+    /// This node is about to go: it still answers, and tells those who ask that it is no longer ready.
+    pub draining: AtomicBool,
     pub(crate) root: OnceLock<Root>,
 }
 
@@ -74,6 +76,7 @@ impl App {
             renderer: Renderer::new()?,
             caches: Caches::default(),
             jobs_due: Notify::new(),
+            draining: AtomicBool::new(false),
             root: OnceLock::new(),
         })
     }

@@ -3,6 +3,8 @@
 //! People get tables and sentences, programs get `--json`. Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
 
 mod admin;
+mod backup;
+mod check;
 mod serve;
 
 use std::{os::unix::fs::DirBuilderExt as _, path::PathBuf, process::ExitCode, sync::Arc};
@@ -13,11 +15,11 @@ use serde_json::{Value, json};
 
 use crate::{
     app::App,
-    config::{Overrides, Profile, Settings},
+    config::{Overrides, Settings},
     crypto::{entropy::SystemEntropy, keyring::Keyring},
     domain::{Error, Result, clock::SystemClock},
     http, service,
-    store::{self, Db, connection::Address},
+    store::{self, Db, connection::Address, migration_plan::PlannedStep},
 };
 
 /// Identity for multi-tenant SaaS: accounts, realms, sign-in, sessions, keys and limits in one binary.
@@ -59,7 +61,17 @@ enum Command {
         plan: bool,
     },
     /// Show the settings in force, secrets masked, and every problem with its cure
-    Check,
+    Check {
+        /// Ask the database and the mail server too
+        #[arg(long)]
+        online: bool,
+    },
+    /// Copy the database to a file, while the service runs
+    Backup {
+        /// A file that is not there yet
+        #[arg(value_name = "FILE")]
+        target: PathBuf,
+    },
     /// Print or export the OpenAPI documents
     Openapi {
         /// Which dialect
@@ -102,8 +114,8 @@ fn fail(error: &Error, json: bool) -> ExitCode {
         Error::Invalid(faults) => (faults.iter().map(|fault| format!("{} {}", fault.field, fault.message)).collect::<Vec<_>>().join("; "), 2),
         Error::NotFound => ("there is no such thing; the `list` commands show what there is".to_owned(), 1),
         Error::RealmNotFound => ("there is no such realm; `realmgate realm list` shows them".to_owned(), 1),
-        Error::Unavailable(cause) => (format!("the database can't be reached: {}; check REALMGATE_DATABASE_URL", brief(cause.as_ref())), 1),
-        Error::Internal(cause) => (format!("internal error: {}", brief(cause.as_ref())), 1),
+        Error::Unavailable(cause) => (format!("the database can't be reached: {}; check REALMGATE_DATABASE_URL", brief(cause)), 1),
+        Error::Internal(cause) => (format!("internal error: {}", brief(cause)), 1),
         other => (other.to_string(), 1),
     };
     if json {
@@ -116,7 +128,7 @@ fn fail(error: &Error, json: bool) -> ExitCode {
 }
 
 /// A cause in one line. Database faults never quote the address they were given.
-fn brief(cause: &(dyn std::error::Error + Send + Sync)) -> String {
+fn brief(cause: &dyn std::fmt::Display) -> String {
     cause.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
@@ -131,7 +143,8 @@ async fn run(cli: Cli) -> Result<()> {
         }
         Command::Worker => serve::worker(&Settings::load(&overrides)?).await,
         Command::Migrate { plan } => migrate(&Settings::load(&overrides)?, plan, common.json).await,
-        Command::Check => check(&Settings::load(&overrides)?, common.json),
+        Command::Check { online } => check::check(&Settings::load(&overrides)?, online, common.json).await,
+        Command::Backup { target } => backup::backup(&Settings::load(&overrides)?, &target, common.json).await,
         Command::Openapi { write, .. } => openapi(write.as_deref()),
         Command::Account(command) => admin::account(&open(&Settings::load(&overrides)?).await?, command, common.json).await,
         Command::Realm(command) => admin::realm(&open(&Settings::load(&overrides)?).await?, command, common.json).await,
@@ -180,37 +193,35 @@ async fn open(settings: &Settings) -> Result<Arc<App>> {
 
 async fn migrate(settings: &Settings, plan: bool, json: bool) -> Result<()> {
     let address = address(settings);
-    let (steps, word) = if plan { (store::migrate::pending(&address).await?, "pending") } else { (store::migrate::migrate(&address).await?, "applied") };
+    if plan {
+        let steps = store::migration_plan::plan(&address).await?;
+        return show_plan(&steps, json);
+    }
+    let steps = store::migrate::migrate(&address).await?;
     if json {
-        print_json(&json!({ word: steps }));
+        print_json(&json!({ "applied": steps }));
     } else if steps.is_empty() {
         println!("The schema is up to date.");
     } else {
-        steps.iter().for_each(|step| println!("{word}  {step}"));
+        steps.iter().for_each(|step| println!("applied  {step}"));
     }
     Ok(())
 }
 
-fn check(settings: &Settings, json: bool) -> Result<()> {
-    let problems = settings.problems();
-    let shown = settings.masked();
+fn show_plan(steps: &[PlannedStep], json: bool) -> Result<()> {
     if json {
-        print_json(&json!({ "settings": shown, "problems": problems }));
-    } else {
-        for (name, value) in shown.as_object().into_iter().flatten() {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            println!("{name:<26} {value}");
-        }
-        println!();
-        if problems.is_empty() {
-            let profile = if settings.profile == Profile::Dev { "development" } else { "production" };
-            println!("No problems. Ready for {profile}.");
-        }
-        for problem in &problems {
-            println!("problem: `{}` {}\n   cure: {}", problem.setting, problem.problem, problem.cure);
-        }
+        let names: Vec<_> = steps.iter().map(|step| &step.name).collect();
+        print_json(&json!({ "pending": names, "steps": steps }));
+        return Ok(());
     }
-    if problems.is_empty() { Ok(()) } else { Err(Error::Setup(format!("{} to solve before this can start", count(problems.len(), "problem")))) }
+    if steps.is_empty() {
+        println!("The schema is up to date.");
+    }
+    for step in steps {
+        println!("pending  {}", step.name);
+        step.statements.iter().for_each(|statement| println!("         {:<44}  {}", statement.action, statement.lock));
+    }
+    Ok(())
 }
 
 fn openapi(folder: Option<&std::path::Path>) -> Result<()> {

@@ -1,6 +1,9 @@
 //! `serve` and `worker`: start, say so, run until told to stop, finish what was begun.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use clap::Args;
 use tokio::{net::TcpListener, signal::unix::SignalKind, sync::watch};
@@ -42,13 +45,20 @@ impl ServeArgs {
     }
 }
 
-/// Turns true at SIGTERM or SIGINT.
-fn stop_signal() -> Result<watch::Receiver<bool>> {
+/// Turns true at SIGTERM or SIGINT, `delay` after this node began to say that it goes. A second signal ends the wait.
+fn stop_signal(app: &Arc<App>, delay: Duration) -> Result<watch::Receiver<bool>> {
+    let app = Arc::clone(app);
     let (stop, stopped) = watch::channel(false);
     let listen = |kind| tokio::signal::unix::signal(kind).map_err(Error::internal);
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     tokio::spawn(async move {
         tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        app.draining.store(true, Ordering::Relaxed);
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
@@ -64,7 +74,7 @@ pub(super) async fn serve(settings: &Settings, no_worker: bool) -> Result<()> {
     let listener = TcpListener::bind(settings.listen)
         .await
         .map_err(|cause| Error::Setup(format!("can't listen on {}: {cause}; set REALMGATE_LISTEN to a free address", settings.listen)))?;
-    let stop = stop_signal()?;
+    let stop = stop_signal(&app, Duration::from_secs(settings.stop_delay))?;
     let feed = Feed::open(&app).await?;
     let mut tasks = vec![worker::spawn_feed(&app, feed, stop.clone()), worker::spawn_housekeeping(&app, stop.clone())];
     if !no_worker {
@@ -84,7 +94,7 @@ pub(super) async fn serve(settings: &Settings, no_worker: bool) -> Result<()> {
 pub(super) async fn worker(settings: &Settings) -> Result<()> {
     telemetry::start(settings)?;
     let app = open(settings).await?;
-    let mut stop = stop_signal()?;
+    let mut stop = stop_signal(&app, Duration::ZERO)?;
     let feed = Feed::open(&app).await?;
     let tasks = vec![worker::spawn_feed(&app, feed, stop.clone()), worker::spawn_jobs(&app, stop.clone())];
     println!("Realmgate's worker is running.");

@@ -17,7 +17,9 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn new(setting: &'static str, problem: &str, cure: &str) -> Self {
+    /// Something wrong with `setting`. Neither text may quote a value that is secret.
+    #[must_use]
+    pub fn new(setting: &'static str, problem: &str, cure: &str) -> Self {
         Self { setting, problem: problem.to_owned(), cure: cure.to_owned() }
     }
 }
@@ -50,6 +52,15 @@ impl Settings {
         if !self.mail_from.contains('@') {
             problems.push(Problem::new("mail_from", "is no address", "set it to an address such as Example <no-reply@example.com>"));
         }
+        if self.stop_delay > 300 {
+            problems.push(Problem::new("stop_delay", "is longer than any supervisor waits", "set it to at most 300 seconds"));
+        }
+        if !self.security_contact.iter().all(|contact| is_reference(contact, &["mailto:", "https://", "tel:"])) {
+            problems.push(Problem::new("security_contact", "is no address of RFC 9116", "set it to mailto:…, https://… or tel:…"));
+        }
+        if self.security_policy.as_ref().is_some_and(|policy| !is_reference(policy, &["https://"])) {
+            problems.push(Problem::new("security_policy", "is no address of RFC 9116", "set it to https://…"));
+        }
         match self.profile {
             Profile::Dev if !self.listen.ip().is_loopback() => problems.push(Problem::new(
                 "profile",
@@ -66,6 +77,13 @@ impl Settings {
         if self.smtp_url.is_none() {
             problems.push(Problem::new("smtp_url", "is not set, and production has no built-in mailbox", "set it to smtps://user:password@host"));
         }
+        if self.mail_from.trim_end_matches('>').ends_with("@localhost") {
+            problems.push(Problem::new(
+                "mail_from",
+                "is at localhost, which no mail server takes mail from",
+                "set it to an address such as Example <no-reply@example.com>",
+            ));
+        }
         if !self.public_url.starts_with("https://") {
             problems.push(Problem::new("public_url", "does not start with https://", "set it to the https address that people use"));
         }
@@ -81,6 +99,13 @@ impl Settings {
                 "hash_memory_kib",
                 "is below the least that production takes",
                 "set hash_memory_kib = 19456 and hash_iterations = 2, or more",
+            ));
+        }
+        if self.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
+            problems.push(Problem::new(
+                "trusted_proxies",
+                "trusts everybody, so that anybody can claim to be at any address",
+                "set it to the addresses of your own proxies",
             ));
         }
     }
@@ -109,8 +134,17 @@ impl Settings {
             "hash_queue": self.hash_queue,
             "max_connections": self.max_connections,
             "body_limit": self.body_limit,
+            "metrics_listen": self.metrics_listen.map(|address| address.to_string()),
+            "stop_delay": self.stop_delay,
+            "security_contact": self.security_contact,
+            "security_policy": self.security_policy,
         })
     }
+}
+
+/// An address of one of these kinds that fits into one line of a text file.
+fn is_reference(text: &str, kinds: &[&str]) -> bool {
+    kinds.iter().any(|kind| text.strip_prefix(kind).is_some_and(|rest| !rest.is_empty())) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Folders that a restart of machine or container empties.
@@ -150,11 +184,23 @@ mod tests {
     #[test]
     fn production_names_every_problem_with_its_cure() {
         let unsafe_one = Settings { profile: Profile::Production, data_dir: "/tmp/x".into(), hash_iterations: 1, ..settings() };
+        let unsafe_one = Settings { trusted_proxies: vec!["0.0.0.0/0".parse().unwrap()], ..unsafe_one };
         let named: Vec<_> = unsafe_one.problems().iter().map(|problem| problem.setting).collect();
-        assert_eq!(named, ["smtp_url", "public_url", "master_key_file", "hash_memory_kib"]);
+        assert_eq!(named, ["smtp_url", "mail_from", "public_url", "master_key_file", "hash_memory_kib", "trusted_proxies"]);
         assert!(unsafe_one.problems().iter().all(|problem| !problem.cure.is_empty()));
         let reachable_dev = Settings { listen: "0.0.0.0:80".parse().unwrap(), ..settings() };
         assert_eq!(reachable_dev.problems()[0].setting, "profile");
+    }
+
+    #[test]
+    fn contacts_are_addresses_that_fit_into_a_line() {
+        let named = |contact: &str| Settings { security_contact: vec![contact.to_owned()], ..settings() }.problems().len();
+        for right in ["mailto:security@example.com", "https://example.com/security", "tel:+1-201-555-0123"] {
+            assert_eq!(named(right), 0, "{right}");
+        }
+        for wrong in ["security@example.com", "http://example.com", "mailto:", "mailto:a@b.c\nPolicy: x", "mailto:a b@c.d"] {
+            assert_eq!(named(wrong), 1, "{wrong}");
+        }
     }
 
     #[test]

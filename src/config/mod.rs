@@ -84,6 +84,12 @@ pub struct Settings {
     pub hash_queue: usize,
     pub max_connections: usize,
     pub body_limit: usize,
+    /// Where `/metrics` is served, if anywhere.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Seconds between the word that this node goes and its going.
+    pub stop_delay: u64,
+    pub security_contact: Vec<String>,
+    pub security_policy: Option<String>,
 }
 
 /// The settings as they are written, before one is made of another.
@@ -111,20 +117,30 @@ struct Written {
     hash_queue: usize,
     max_connections: usize,
     body_limit: usize,
+    metrics_listen: Option<SocketAddr>,
+    stop_delay: u64,
+    #[serde(deserialize_with = "texts")]
+    security_contact: Vec<String>,
+    security_policy: Option<String>,
 }
 
-/// A list of addresses and ranges; in the environment one text with commas.
-fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+/// A list of texts; in the environment one text with commas.
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Either {
         Text(String),
         List(Vec<String>),
     }
-    let items = match Either::deserialize(deserializer)? {
+    Ok(match Either::deserialize(deserializer)? {
         Either::Text(text) => text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect(),
         Either::List(items) => items,
-    };
+    })
+}
+
+/// A list of addresses and ranges.
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let items = texts(deserializer)?;
     let network = |item: &String| item.parse::<IpNet>().or_else(|_| item.parse::<std::net::IpAddr>().map(IpNet::from));
     items.iter().map(|item| network(item).map_err(|_| serde::de::Error::custom("must be addresses or CIDR ranges such as 10.0.0.0/8"))).collect()
 }
@@ -176,6 +192,10 @@ impl Settings {
             hash_queue: written.hash_queue,
             max_connections: written.max_connections,
             body_limit: written.body_limit,
+            metrics_listen: written.metrics_listen,
+            stop_delay: written.stop_delay,
+            security_contact: written.security_contact,
+            security_policy: written.security_policy,
         })
     }
 

@@ -70,10 +70,7 @@ impl Keyring {
         let setup = |what: &str, cause: &std::io::Error| Error::Setup(format!("{what} the master key file {}: {cause}", path.display()));
         match fs::read_to_string(path) {
             Ok(text) => {
-                let mode = fs::metadata(path).map_err(|cause| setup("can't look at", &cause))?.permissions().mode();
-                if mode & 0o077 != 0 {
-                    return Err(Error::Setup(format!("the master key file {0} can be read by others; run `chmod 600 {0}`", path.display())));
-                }
+                refuse_readable(path)?;
                 Self::parse(&text)
             }
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
@@ -85,6 +82,18 @@ impl Keyring {
                 Self::parse(&fs::read_to_string(path).map_err(|cause| setup("can't read", &cause))?)
             }
             Err(cause) => Err(setup("can't read", &cause)),
+        }
+    }
+
+    /// What keeps [`Keyring::load_or_create`] from working with a file that is there. Makes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] with what to do about it.
+    pub fn inspect(path: &Path) -> Result<()> {
+        match fs::read_to_string(path) {
+            Ok(text) => refuse_readable(path).and_then(|()| Self::parse(&text)).map(drop),
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(cause) => Err(Error::Setup(format!("can't read the master key file {}: {cause}", path.display()))),
         }
     }
 
@@ -157,6 +166,15 @@ impl Keyring {
 /// [`Error::Internal`] if the cipher refuses, which it does for no input.
 pub fn seal_with(secret: &[u8; 32], plain: &[u8], entropy: &dyn Entropy) -> Result<String> {
     seal(&expand(secret, "refresh child"), b"", plain, entropy)
+}
+
+/// A key that others can read is theirs.
+fn refuse_readable(path: &Path) -> Result<()> {
+    let metadata = fs::metadata(path).map_err(|cause| Error::Setup(format!("can't look at the master key file {}: {cause}", path.display())))?;
+    if metadata.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(Error::Setup(format!("the master key file {0} can be read by others; run `chmod 600 {0}`", path.display())))
 }
 
 /// Opens what [`seal_with`] made.

@@ -21,6 +21,7 @@ mod shape;
 mod spec;
 mod ui;
 mod view;
+mod well_known;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -33,7 +34,9 @@ pub use listener::serve;
 use crate::{app::App, config::Profile, domain::Result};
 
 /// Methods of the routes that stand in no OpenAPI document.
-const PLAIN_ROUTES: [(&str, &[&str]); 16] = [
+const PLAIN_ROUTES: [(&str, &[&str]); 18] = [
+    ("/.well-known/change-password", &["GET"]),
+    ("/.well-known/security.txt", &["GET"]),
     ("/healthz/live", &["GET"]),
     ("/healthz/ready", &["GET"]),
     ("/realms/{realm}/.well-known/jwks.json", &["GET"]),
@@ -60,6 +63,7 @@ pub fn endpoint(app: &Arc<App>, log: AccessLog) -> Result<impl Endpoint<Output =
     let views: html::SharedViews = Arc::new(view::Views::new(&base_path(app))?);
     let mut route = Route::new();
     route = ops::routes(route);
+    route = well_known::routes(route, app);
     route = ui::routes(route);
     if app.settings.profile == Profile::Dev {
         route = dev::routes(route);

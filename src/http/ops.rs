@@ -1,6 +1,6 @@
 //! For whoever runs the service: health, key sets, discovery documents, the specs and their reader.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use poem::{
     IntoResponse, Response, Result, Route, get, handler,
@@ -13,7 +13,10 @@ use super::{docs, failure::Failure, native, route, spec};
 use crate::{
     app::App,
     domain::{Error, realm::Realm},
-    service::{health, realms, signing},
+    service::{
+        health::{self, Health},
+        realms, signing,
+    },
 };
 
 /// The routes of this file.
@@ -40,21 +43,29 @@ fn live() -> Response {
     json_reply(StatusCode::OK, &json!({ "status": "ok" }), "no-store")
 }
 
-/// The process answers and its database does.
+/// The process answers, its database does, and it will go on answering for a while.
 #[handler]
 async fn ready(app: Data<&Arc<App>>) -> Response {
+    if app.draining.load(Ordering::Relaxed) {
+        return unready(&json!({ "status": "draining" }));
+    }
+    let feed = json!({ "ageSeconds": app.caches.feed_age().as_secs() });
     match health::check(&app).await {
-        Ok(health) => {
-            let body = json!({ "status": "ok", "database": "ok", "jobs": { "pending": health.jobs_pending, "dead": health.jobs_dead } });
-            json_reply(StatusCode::OK, &body, "no-store")
+        Ok(Health { jobs_pending, jobs_dead, jobs_oldest }) => {
+            let jobs = json!({ "pending": jobs_pending, "dead": jobs_dead, "oldestSeconds": jobs_oldest });
+            json_reply(StatusCode::OK, &json!({ "status": "ok", "database": "ok", "feed": feed, "jobs": jobs }), "no-store")
         }
         Err(error) => {
             tracing::warn!(code = error.code(), "not ready");
-            let mut reply = json_reply(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "unavailable", "database": "unavailable" }), "no-store");
-            reply.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("2"));
-            reply
+            unready(&json!({ "status": "unavailable", "database": "unavailable", "feed": feed }))
         }
     }
+}
+
+fn unready(body: &Value) -> Response {
+    let mut reply = json_reply(StatusCode::SERVICE_UNAVAILABLE, body, "no-store");
+    reply.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("2"));
+    reply
 }
 
 async fn realm(app: &App, name: &str) -> Result<Arc<Realm>> {

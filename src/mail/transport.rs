@@ -30,6 +30,8 @@ use crate::domain::{Error, Result, email::Email};
 
 /// Longest time one attempt may take, from connecting to the server's last word.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The same for a look at whether the server is there.
+const PROBE: Duration = Duration::from_secs(5);
 
 /// Idle connections that are kept, and for how long; most servers hang up soon after.
 const KEPT: usize = 4;
@@ -122,6 +124,17 @@ pub struct SmtpTransport {
 }
 
 impl SmtpTransport {
+    /// Connects, protects the line and signs in, as for a mail, and sends none.
+    ///
+    /// # Errors
+    /// [`SendFault`] that says how far it got.
+    pub async fn probe(&self) -> Result<(), SendFault> {
+        let slow = || SendFault::Temporary("the mail server took too long".to_owned());
+        let connection = timeout(PROBE, self.connection()).await.map_err(|_| slow())?;
+        self.keep(connection.map_err(|fault| SendFault::Temporary(format!("the mail server can't be used: {}", reason(&fault))))?);
+        Ok(())
+    }
+
     async fn send(&self, mail: &Outgoing<'_>) -> Result<(), SendFault> {
         let message = build(mail)?;
         // A connection is put back only after a whole exchange; one that is dropped by the timeout is closed.

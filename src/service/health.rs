@@ -9,6 +9,8 @@ pub struct Health {
     pub jobs_pending: u64,
     /// Jobs that were given up and want a look.
     pub jobs_dead: u64,
+    /// Seconds that the oldest waiting job waits; 0 if none does.
+    pub jobs_oldest: i64,
 }
 
 /// Asks the database.
@@ -17,5 +19,6 @@ pub struct Health {
 /// [`crate::domain::Error::Unavailable`] if it does not answer in time.
 pub async fn check(app: &App) -> Result<Health> {
     let counts = store::jobs::counts(&app.db.read).await?;
-    Ok(Health { jobs_pending: counts.pending, jobs_dead: counts.dead })
+    let jobs_oldest = counts.oldest.map_or(0, |oldest| (app.clock.now() - oldest).num_seconds().max(0));
+    Ok(Health { jobs_pending: counts.pending, jobs_dead: counts.dead, jobs_oldest })
 }

@@ -41,6 +41,8 @@ pub struct ClaimedJob {
 pub struct JobCounts {
     pub pending: u64,
     pub dead: u64,
+    /// When the oldest of those that wait came to be owed.
+    pub oldest: Option<DateTime<Utc>>,
 }
 
 /// Owes a job, due at `run_at`.
@@ -150,7 +152,8 @@ pub async fn bury(db: &impl ConnectionTrait, id: JobId, error: &str) -> Result<(
 pub async fn counts(db: &impl ConnectionTrait) -> Result<JobCounts> {
     let pending = Entity::find().filter(Column::Status.eq(PENDING)).count(db).await?;
     let dead = Entity::find().filter(Column::Status.eq(DEAD)).count(db).await?;
-    Ok(JobCounts { pending, dead })
+    let oldest = Entity::find().filter(Column::Status.eq(PENDING)).order_by_asc(Column::CreatedAt).one(db).await?;
+    Ok(JobCounts { pending, dead, oldest: oldest.map(|row| row.created_at) })
 }
 
 /// A job that was given up.

@@ -6,6 +6,7 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod backup;
 pub mod connection;
 pub mod credentials;
 pub mod devices;
@@ -16,6 +17,7 @@ pub mod mail_requests;
 pub mod mailbox;
 pub mod memberships;
 pub mod migrate;
+pub mod migration_plan;
 pub mod one_time_tokens;
 pub mod pool;
 pub mod primitive;

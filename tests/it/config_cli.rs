@@ -14,6 +14,7 @@ use crate::support::PASSWORD;
 
 /// A value that must never be printed.
 const SECRET: &str = "hunter2canary";
+const KEY: &str = "k1:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 
 struct Output {
     code: i32,
@@ -203,10 +204,11 @@ fn check_shows_every_setting_and_no_secret() {
     let shell = Shell::new()
         .with("REALMGATE_DATABASE_URL", &format!("postgres://ada:{SECRET}@db.example:5432/realmgate?password={SECRET}"))
         .with("REALMGATE_SMTP_URL", &format!("smtps://ada:{SECRET}@mail.example:465"))
-        .with("REALMGATE_MASTER_KEY", &format!("k1:{SECRET}"));
+        .with("REALMGATE_MASTER_KEY", KEY);
     let table = shell.run(&["check"]).code(0).out;
     assert!(table.contains("No problems. Ready for development."), "{table}");
     assert!(table.contains("postgres://***:***@db.example:5432/realmgate") && table.contains("smtps://***:***@mail.example:465"), "{table}");
+    assert!(!table.contains(&KEY[3..]), "{table}");
     let json = shell.run(&["check", "--json"]).code(0).json();
     assert_eq!((&json["settings"]["master_key"], &json["problems"]), (&"***".into(), &serde_json::json!([])));
     let defaults = include_str!("../../src/config/defaults.toml");
@@ -252,13 +254,14 @@ fn wrong_settings_are_named_and_not_shown() {
 fn production_refuses_what_is_unsafe_one_line_each() {
     let shell =
         Shell::new().with("REALMGATE_PROFILE", "production").with("REALMGATE_DATA_DIR", "/tmp/realmgate-throw-away").with("REALMGATE_HASH_ITERATIONS", "1");
+    let shell = shell.with("REALMGATE_TRUSTED_PROXIES", "10.0.0.0/8, ::/0");
     for command in [&["serve"][..], &["worker"], &["account", "list"]] {
         let output = shell.run(command).complains(2, &[]);
-        for setting in ["smtp_url", "public_url", "master_key_file", "hash_memory_kib"] {
+        for setting in ["smtp_url", "mail_from", "public_url", "master_key_file", "hash_memory_kib", "trusted_proxies"] {
             let lines = output.err.lines().filter(|line| line.contains(&format!("`{setting}`"))).count();
             assert_eq!(lines, 1, "{setting}: {}", output.err);
         }
-        assert_eq!(output.err.lines().count(), 4, "{}", output.err);
+        assert_eq!(output.err.lines().count(), 6, "{}", output.err);
     }
     assert!(!Path::new("/tmp/realmgate-throw-away").exists(), "nothing is made");
     let problems = shell.run(&["check", "--json"]).code(2).out;
@@ -278,6 +281,60 @@ fn migrate_says_what_it_would_do_and_then_does_it() {
     assert_eq!(shell.run(&["migrate"]).code(0).out.lines().filter(|line| line.starts_with("applied  ")).count(), steps.len());
     assert_eq!(shell.run(&["migrate"]).code(0).out, "The schema is up to date.\n");
     assert_eq!(shell.run(&["migrate", "--plan", "--json"]).code(0).json()["pending"], serde_json::json!([]));
+}
+
+#[test]
+fn a_plan_names_statements_and_locks() {
+    let shell = Shell::new();
+    let plan = shell.run(&["migrate", "--plan"]).code(0).out;
+    let line = plan.lines().find(|line| line.contains("create table users")).unwrap_or_else(|| panic!("{plan}"));
+    assert!(line.contains("the file's write lock: writes wait, reads go on"), "{line}");
+    let json = shell.run(&["migrate", "--plan", "--json"]).code(0).json();
+    assert_eq!(json["steps"].as_array().unwrap().len(), json["pending"].as_array().unwrap().len());
+    assert!(json["steps"].as_array().unwrap().iter().all(|step| !step["statements"].as_array().unwrap().is_empty()), "{json}");
+    assert!(!shell.data().exists(), "a plan makes nothing");
+}
+
+#[test]
+fn check_finds_what_the_machine_tells() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let found = |shell: &Shell, setting: &str, words: &[&str]| {
+        let json = shell.run(&["check", "--json"]).code(2).out;
+        // The failure follows in a document of its own.
+        let report: Value = serde_json::Deserializer::from_str(&json).into_iter().next().unwrap().unwrap();
+        let problems = report["problems"].as_array().unwrap();
+        assert!(matches!(&problems[..], [only] if only["setting"] == setting && !only["cure"].as_str().unwrap().is_empty()), "{setting}: {problems:?}");
+        let text = problems[0].to_string();
+        assert!(words.iter().all(|word| text.contains(word)), "{text}");
+    };
+    found(&Shell::new().with("REALMGATE_MASTER_KEY", SECRET), "master_key", &["base64"]);
+    found(&Shell::new().with("REALMGATE_SMTP_URL", &format!("smtp://ada:{SECRET}@mail.example?tls=none")), "smtp_url", &[]);
+    found(&Shell::new().with("REALMGATE_MAIL_FROM", "a@b@c"), "mail_from", &[]);
+    found(&Shell::new().with("REALMGATE_DATA_DIR", "/proc/nowhere"), "data_dir", &["/proc/nowhere"]);
+    found(&Shell::new().with("REALMGATE_STOP_DELAY", "301"), "stop_delay", &["300"]);
+    found(&Shell::new().with("REALMGATE_SECURITY_CONTACT", "security@example.com"), "security_contact", &["mailto:"]);
+    let shell = Shell::new();
+    shell.run(&["account", "list"]).code(0);
+    shell.run(&["check"]).code(0);
+    std::fs::set_permissions(shell.data().join("master.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    found(&shell, "master_key_file", &["chmod 600"]);
+    shell.run(&["account", "list"]).complains(2, &["chmod 600"]);
+}
+
+#[test]
+fn check_asks_the_servers_when_told_to() {
+    // Nobody listens on a port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let shell = Shell::new()
+        .with("REALMGATE_DATABASE_URL", &format!("postgres://ada:{SECRET}@127.0.0.1:{port}/x"))
+        .with("REALMGATE_SMTP_URL", &format!("smtp://127.0.0.1:{port}"));
+    shell.run(&["check"]).code(0);
+    let output = shell.run(&["check", "--online"]).code(2).out;
+    for setting in ["database_url", "smtp_url"] {
+        assert!(output.contains(&format!("problem: `{setting}`")), "{output}");
+    }
+    assert_eq!(output.matches("cure:").count(), 2, "{output}");
+    Shell::new().run(&["check", "--online"]).code(0);
 }
 
 #[test]

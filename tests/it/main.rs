@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "one binary, which nobody depends on")]
 
 mod architecture;
+mod backup;
 mod bad_input;
 mod config_cli;
 mod devices;
@@ -10,12 +11,14 @@ mod flows;
 mod listener;
 mod login;
 mod mail;
+mod migrations;
 mod nodes;
 mod openapi;
 mod page_safety;
 mod pages;
 mod password_change;
 mod password_reset;
+mod production;
 mod profile;
 mod races;
 mod realms;
