@@ -47,7 +47,14 @@ fn steps() -> Vec<String> {
 async fn several_at_once(backend: Backend) {
     let Some(database) = Database::fresh(backend).await else { return };
     let address = address(&database);
-    let tasks: Vec<_> = (0..6).map(|_| tokio::spawn({ let address = address.clone(); async move { migrate(&address).await } })).collect();
+    let tasks: Vec<_> = (0..6)
+        .map(|_| {
+            tokio::spawn({
+                let address = address.clone();
+                async move { migrate(&address).await }
+            })
+        })
+        .collect();
     let mut applied = Vec::new();
     for task in tasks {
         applied.push(task.await.unwrap().expect("nobody fails"));
