@@ -17,7 +17,7 @@
 //! [`crypto`] hashes passwords a few at a time, seals secrets under the master key, signs and proves access tokens.
 //!
 //! [`mail`] puts messages into words from templates and hands them to an SMTP server, with a verdict on what to do if it
-//! refuses.
+//! refuses. What mails and pages say stands in one catalogue a language, see [`domain::words`].
 //!
 //! [`app`] is what a running node has at hand, built once from all of the above; [`app::cache`] is its memory: hints that
 //! spare the hot path its database reads, never promises.

@@ -16,12 +16,21 @@ pub struct FieldError {
     pub code: &'static str,
     /// The same for people. Never holds the value that was sent.
     pub message: String,
+    /// The bound that was passed, for whoever says it in another language.
+    #[serde(skip)]
+    pub limit: Option<u64>,
 }
 
 impl FieldError {
     /// A fault of `field`.
     pub fn new(field: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
-        Self { field: field.into(), code, message: message.into() }
+        Self { field: field.into(), code, message: message.into(), limit: None }
+    }
+
+    /// The same with the bound that was passed.
+    #[must_use]
+    pub fn with_limit(self, limit: u64) -> Self {
+        Self { limit: Some(limit), ..self }
     }
 }
 

@@ -12,11 +12,13 @@ pub mod error;
 pub mod event;
 pub mod id;
 pub mod job;
+pub mod language;
 pub mod password;
 pub mod realm;
 pub mod session;
 pub mod text;
 pub mod token;
 pub mod user;
+pub mod words;
 
 pub use error::{Error, FieldError, Result};

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Error, Result};
+use super::{Error, FieldError, Result};
 
 /// Longest password in bytes; hashing cost must not depend on what a stranger sends.
 pub const MAX_PASSWORD: usize = 1_024;
@@ -40,10 +40,10 @@ impl NewPassword {
     pub fn check(field: &str, password: SecretString, min: usize, context: &[&str]) -> Result<Self> {
         let text = password.expose_secret();
         if text.len() < min {
-            return Err(Error::invalid(field, "too_short", format!("must be at least {min} bytes long")));
+            return Err(Error::Invalid(vec![FieldError::new(field, "too_short", format!("must be at least {min} bytes long")).with_limit(min as u64)]));
         }
         if text.len() > MAX_PASSWORD {
-            return Err(Error::invalid(field, "too_long", format!("must be at most {MAX_PASSWORD} bytes long")));
+            return Err(Error::Invalid(vec![FieldError::new(field, "too_long", format!("must be at most {MAX_PASSWORD} bytes long")).with_limit(MAX_PASSWORD as u64)]));
         }
         let lower = SecretString::from(text.to_lowercase());
         let lower = lower.expose_secret();

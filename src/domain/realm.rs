@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Error, Result,
     id::{AccountId, RealmId},
+    language::Language,
 };
 
 /// One of the public dialects.
@@ -54,6 +55,8 @@ pub struct RealmSettings {
     pub password_min: usize,
     /// Sessions a user may have at once, 1 to 50; the oldest ends when one more begins.
     pub max_sessions: u32,
+    /// What people are spoken to in who have not chosen for themselves; if not set, what their browser asks for.
+    pub language: Option<Language>,
     /// Name shown in mails and on pages; the realm's own name if not set.
     pub display_name: Option<String>,
     /// Exact origins (`https://app.example.com`) whose pages may call the API from a browser.
@@ -71,6 +74,7 @@ impl Default for RealmSettings {
             sign_up: true,
             password_min: 8,
             max_sessions: 5,
+            language: None,
             display_name: None,
             allowed_origins: Vec::new(),
             allowed_redirect_uris: Vec::new(),

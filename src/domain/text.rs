@@ -1,7 +1,7 @@
 //! Short texts that people type: names, countries, telephone numbers. The rules keep them on one line and visible, so that
 //! they can stand in mail headers, logs and pages; escaping for each of those is the business of whoever prints them.
 
-use super::{Error, Result};
+use super::{Error, FieldError, Result};
 
 /// Longest name in characters.
 const MAX_NAME: usize = 100;
@@ -26,7 +26,7 @@ pub fn optional_line(field: &str, text: Option<&str>, max: usize) -> Result<Opti
     let Some(line) = text.map(str::trim) else { return Ok(None) };
     // Length first: the other looks then never see more than a line.
     if line.chars().nth(max).is_some() {
-        return Err(Error::invalid(field, "too_long", format!("must be at most {max} characters")));
+        return Err(Error::Invalid(vec![FieldError::new(field, "too_long", format!("must be at most {max} characters")).with_limit(max as u64)]));
     }
     if line.chars().any(breaks_line) {
         return Err(Error::invalid(field, "invalid_character", "must be one line without control or text-direction characters"));

@@ -8,7 +8,7 @@ use poem::{
     http::{HeaderMap, header},
 };
 
-use crate::service::Client;
+use crate::{domain::language::Language, service::Client};
 
 /// The client of a request.
 pub(super) fn resolve(req: &Request, trusted: &[IpNet]) -> Client {
@@ -17,7 +17,12 @@ pub(super) fn resolve(req: &Request, trusted: &[IpNet]) -> Client {
         _ => IpAddr::from([127, 0, 0, 1]),
     };
     let user_agent = req.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    Client { ip: address(peer, req.headers(), trusted), user_agent: user_agent.to_owned(), device: None }
+    Client { ip: address(peer, req.headers(), trusted), user_agent: user_agent.to_owned(), device: None, language: language(req.headers()) }
+}
+
+/// What a request's `Accept-Language` asks for, if that is a language of ours.
+pub(super) fn language(headers: &HeaderMap) -> Option<Language> {
+    Language::accepted(headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok()?)
 }
 
 /// The right-most hop that is no proxy of ours; the peer itself if it is none, or if its header can't be read.

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use poem::{
-    IntoResponse, Response, Result, Route, get, handler,
+    IntoResponse, Request, Response, Result, Route, get, handler,
     web::{Data, Query},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
+    client,
     failure::Failure,
     html::{self, SharedViews},
     payload::Instant,
     route,
-    view::{MailboxItem, MailboxPage, Page as _},
+    view::{MailboxItem, MailboxPage},
 };
 use crate::{app::App, service::mailer};
 
@@ -43,7 +44,7 @@ struct MailOut {
 
 /// The mails, newest first, for people.
 #[handler]
-async fn page(app: Data<&Arc<App>>, views: Data<&SharedViews>, filter: Query<Filter>) -> Result<Response> {
+async fn page(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, filter: Query<Filter>) -> Result<Response> {
     let mails = mailer::mailbox(&app, filter.to.as_deref()).await.map_err(Failure::from)?;
     let items = mails
         .into_iter()
@@ -57,7 +58,7 @@ async fn page(app: Data<&Arc<App>>, views: Data<&SharedViews>, filter: Query<Fil
         })
         .collect();
     let page = MailboxPage { to: filter.0.to.unwrap_or_default(), items, open: filter.0.id };
-    Ok(html::mailbox_page(page.render(&views)))
+    Ok(html::mailbox_page(&views, client::language(req.headers()).unwrap_or_default(), &page))
 }
 
 /// The mails, newest first, for programs.

@@ -57,6 +57,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let method = req.method().clone();
         let uri = req.uri().clone();
         req.set_data(id);
+        let language = super::client::language(req.headers()).unwrap_or_default();
         req.set_data(Arc::clone(&self.app));
         let outcome = match self.read_body(&mut req).await {
             Ok(()) => AssertUnwindSafe(self.inner.call(req)).catch_unwind().await.unwrap_or_else(|_| {
@@ -82,7 +83,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
                     failure.allow = self.routes.allow(uri.path());
                 }
                 report(&failure, &id);
-                let reply = if uri.path().starts_with("/ui/") { super::html::failure_page(&self.views, &failure) } else { failure.problem(&id) };
+                let reply = if uri.path().starts_with("/ui/") { super::html::failure_page(&self.views, language, &failure) } else { failure.problem(&id) };
                 (reply, pattern, Some(failure.code))
             }
         };

@@ -2,36 +2,36 @@
 
 use std::sync::Arc;
 
-use poem::{
-    Response,
-    http::{StatusCode, header},
-};
+use poem::{Response, http::header};
 
 use super::failure::Failure;
-use super::view::{MAILBOX_POLICY, NoticePage, PAGE_POLICY, Page, Tone, Views};
+use super::view::{MAILBOX_POLICY, MailboxPage, NoticePage, PAGE_POLICY, Page, Tone, Views};
+use crate::{domain::language::Language, service::Ctx};
 
 /// The page templates, compiled once.
 pub(super) type SharedViews = Arc<Views>;
 
-/// A page as a response. Never stored: pages carry tokens.
-pub(super) fn page(html: String) -> Response {
-    with_policy(html, PAGE_POLICY)
+/// A page as a response, in the language of whoever asks. Never stored: pages carry tokens.
+pub(super) fn shown(views: &Views, ctx: &Ctx, page: &impl Page) -> Response {
+    shown_in(views, ctx.language(), page)
+}
+
+/// The same in a language that is known better.
+pub(super) fn shown_in(views: &Views, language: Language, page: &impl Page) -> Response {
+    with_policy(page.render(views.speak(language)), PAGE_POLICY)
 }
 
 /// The mailbox page as a response.
-pub(super) fn mailbox_page(html: String) -> Response {
-    with_policy(html, MAILBOX_POLICY)
+pub(super) fn mailbox_page(views: &Views, language: Language, page: &MailboxPage) -> Response {
+    with_policy(page.render(views.speak(language)), MAILBOX_POLICY)
 }
 
-/// A failure as a page.
-pub(super) fn failure_page(views: &Views, failure: &Failure) -> Response {
-    let title = match failure.status {
-        StatusCode::NOT_FOUND => "There is no such page",
-        StatusCode::SERVICE_UNAVAILABLE => "One moment, please",
-        _ => "That did not work",
-    };
-    let notice = NoticePage { realm: None, title: title.to_owned(), text: failure.detail.clone(), tone: Tone::Bad, link: None };
-    let mut reply = page(notice.render(views));
+/// A failure as a page. Its realm may not be known, so that the browser alone chooses the language.
+pub(super) fn failure_page(views: &Views, language: Language, failure: &Failure) -> Response {
+    let own = format!("page.failure.{}", failure.code);
+    let says = if views.speak(language).has(&format!("{own}.title")) { own } else { "page.failure.other".to_owned() };
+    let notice = NoticePage { realm: None, says, tone: Tone::Bad, link: None };
+    let mut reply = shown_in(views, language, &notice);
     reply.set_status(failure.status);
     failure.put_headers(&mut reply);
     reply

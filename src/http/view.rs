@@ -2,10 +2,21 @@
 //!
 //! Neighbours are `templates/ui/` and nothing else: no requests, no services, no realm rows. Pages work without
 //! scripts, load one stylesheet of our own and nothing from elsewhere; [`PAGE_POLICY`] lets a browser hold them to it.
+//!
+//! # Languages
+//! A template holds no sentence. It writes `{{ t("page.setup.title") }}`, or `{{ t("page.reset_password.text", realm=realm) }}`
+//! where the sentence has a `{realm}`; the words stand in `templates/words/<language>.toml` and have to be added to every
+//! one of them, see [`crate::domain::words`]. A handler shows a page with `html::shown(&views, &ctx, &page)`, which speaks
+//! the language of [`Ctx::language`](crate::service::Ctx::language), or with `html::shown_in` where it knows a person who
+//! chose one. A sentence that a handler needs itself is `views.speak(language).say("page.…", &[])`, and faults of fields
+//! are `.sentences(&faults)`. A page of a few words needs no template: [`NoticePage`] and an entry under `page.notice`.
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 
-use crate::domain::{Error, Result};
+use crate::{
+    domain::{Error, FieldError, Result, language::Language, words::Words},
+    mail::speak,
+};
 
 mod mailbox;
 mod pages;
@@ -40,10 +51,16 @@ const TEMPLATES: [(&str, &str); 7] = [
     ("mailbox.html", include_str!("../../templates/ui/mailbox.html")),
 ];
 
-/// The compiled page templates; made once, shared by all.
+/// The compiled page templates of every language; made once, shared by all.
 #[derive(Debug)]
-pub(crate) struct Views {
+pub(crate) struct Views(Vec<View>);
+
+/// The page templates in one language.
+#[derive(Debug)]
+pub(crate) struct View {
+    language: Language,
     environment: Environment<'static>,
+    words: Words,
     base: String,
 }
 
@@ -54,13 +71,57 @@ impl Views {
     /// # Errors
     /// [`Error::Internal`] if a template is malformed, which the tests of this file rule out.
     pub(crate) fn new(base: &str) -> Result<Self> {
+        Language::ALL.into_iter().map(|language| View::new(language, base)).collect::<Result<_>>().map(Self)
+    }
+
+    /// The pages in `language`.
+    #[must_use]
+    pub(crate) fn speak(&self, language: Language) -> &View {
+        // Made from all languages, so that the first is never taken for another.
+        self.0.iter().find(|view| view.language == language).unwrap_or(&self.0[0])
+    }
+}
+
+impl View {
+    fn new(language: Language, base: &str) -> Result<Self> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
         for (name, source) in TEMPLATES {
             environment.add_template(name, source).map_err(Error::internal)?;
         }
-        Ok(Self { environment, base: base.trim_end_matches('/').to_owned() })
+        let words = speak::teach(&mut environment, language)?;
+        Ok(Self { language, environment, words, base: base.trim_end_matches('/').to_owned() })
+    }
+
+    /// The sentence at `key`, for what a template can't know; the key itself should there be none, which the tests of
+    /// this file rule out.
+    #[must_use]
+    pub(crate) fn say(&self, key: &str, args: &[(&str, &str)]) -> String {
+        self.words.say(key, args).unwrap_or_else(|| key.to_owned())
+    }
+
+    /// Whether the catalogue has an entry `key`.
+    #[must_use]
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.words.has(key)
+    }
+
+    /// Faults of fields as sentences; a page shows them above its form.
+    #[must_use]
+    pub(crate) fn sentences(&self, faults: &[FieldError]) -> Vec<String> {
+        let sentence = |fault: &FieldError| {
+            let field = match fault.field.as_str() {
+                "newPassword" => "password",
+                other => other,
+            };
+            let field = self.words.say(&format!("page.field.{field}"), &[]).unwrap_or_else(|| self.say("page.field.other", &[]));
+            let limit = fault.limit.map(|limit| limit.to_string());
+            let mut args = vec![("field", field.as_str())];
+            args.extend(limit.as_deref().map(|limit| ("limit", limit)));
+            self.words.say(&format!("page.fault.{}", fault.code), &args).unwrap_or_else(|| self.say("page.fault.other", &args))
+        };
+        faults.iter().map(sentence).collect()
     }
 
     /// The address of [`STYLESHEET`], with a mark of its content.
@@ -91,12 +152,12 @@ pub(crate) trait Page {
     const TEMPLATE: &'static str;
 
     /// What the template sees.
-    fn values(&self, views: &Views) -> Value;
+    fn values(&self, view: &View) -> Value;
 
     /// The whole HTML document.
     #[must_use]
-    fn render(&self, views: &Views) -> String {
-        views.render(Self::TEMPLATE, self.values(views)).unwrap_or_else(|_| BROKEN.to_owned())
+    fn render(&self, view: &View) -> String {
+        view.render(Self::TEMPLATE, self.values(view)).unwrap_or_else(|_| BROKEN.to_owned())
     }
 }
 

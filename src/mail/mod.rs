@@ -7,6 +7,7 @@ pub mod message;
 mod plain;
 pub mod relay;
 pub mod render;
+pub mod speak;
 pub mod transport;
 
 pub use message::Message;

@@ -5,8 +5,8 @@
 
 use minijinja::{AutoEscape, Environment, ErrorKind, Output, State, UndefinedBehavior, Value, context, escape_formatter};
 
-use super::{message::Message, plain};
-use crate::domain::{Error, Result};
+use super::{message::Message, plain, speak};
+use crate::domain::{Error, Result, language::Language};
 
 /// A mail as its reader sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,11 +19,7 @@ pub struct Rendered {
     pub html: String,
 }
 
-/// The language of the templates that stand directly in `templates/email/<message>/`, and of whoever's own is missing.
-const FALLBACK: &str = "en";
-
-/// The three parts of one message. A further language is a folder `templates/email/<lang>/` with the same messages and
-/// its lines `"<lang>/<message>/…"` in [`TEMPLATES`]; a message that it lacks is sent in English.
+/// The three parts of one message. They hold structure and no sentence; those are in `templates/words/`.
 macro_rules! parts {
     ($folder:literal) => {
         [
@@ -40,11 +36,9 @@ const SHARED: [(&str, &str); 2] =
 const TEMPLATES: [[(&str, &str); 3]; 5] =
     [parts!("verify_email"), parts!("account_exists"), parts!("reset_password"), parts!("password_changed"), parts!("refresh_reuse")];
 
-/// The compiled templates; made once, shared by all.
+/// The compiled templates, once a language; made once, shared by all.
 #[derive(Debug)]
-pub struct Renderer {
-    environment: Environment<'static>,
-}
+pub struct Renderer(Vec<(Language, Environment<'static>)>);
 
 impl Renderer {
     /// Compiles the embedded templates.
@@ -52,34 +46,42 @@ impl Renderer {
     /// # Errors
     /// [`Error::Internal`] if one of them is malformed, which the tests of this file rule out.
     pub fn new() -> Result<Self> {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
-        environment.set_formatter(write_value);
-        for (name, source) in TEMPLATES.iter().flatten().chain(&SHARED) {
-            environment.add_template(name, source).map_err(Error::internal)?;
-        }
-        Ok(Self { environment })
+        Language::ALL.into_iter().map(|language| Ok((language, environment(language)?))).collect::<Result<_>>().map(Self)
     }
 
-    /// The mail in `lang` (a BCP 47 tag as folder name), or in English where that language has no such mail.
+    fn environment(&self, language: Language) -> Result<&Environment<'static>> {
+        let found = self.0.iter().find(|(known, _)| *known == language);
+        found.map(|(_, environment)| environment).ok_or_else(|| Error::internal("a language without templates"))
+    }
+
+    /// The mail in `language`.
     ///
     /// # Errors
     /// [`Error::Internal`] if a template asks for what its message lacks, which the tests of this file rule out.
-    pub fn render(&self, lang: &str, message: &Message) -> Result<Rendered> {
-        let folder = message.folder();
-        let own = format!("{lang}/{folder}");
-        let (lang, folder) = if self.environment.get_template(&format!("{own}/subject.txt")).is_ok() { (lang, own.as_str()) } else { (FALLBACK, folder) };
+    pub fn render(&self, language: Language, message: &Message) -> Result<Rendered> {
+        let (environment, folder) = (self.environment(language)?, message.folder());
         let part = |file: &str, values: &Value| {
-            let template = self.environment.get_template(&format!("{folder}/{file}"));
+            let template = environment.get_template(&format!("{folder}/{file}"));
             template.and_then(|template| template.render(values.clone())).map_err(Error::internal)
         };
         let values = message.context();
         let subject = plain::line(&part("subject.txt", &values)?);
         let text = format!("{}\n", part("body.txt", &values)?.trim_end());
-        let html = part("body.html", &context! { subject => subject.as_str(), lang, ..values })?;
+        let html = part("body.html", &context! { subject => subject.as_str(), ..values })?;
         Ok(Rendered { subject, text, html })
     }
+}
+
+fn environment(language: Language) -> Result<Environment<'static>> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
+    environment.set_formatter(write_value);
+    for (name, source) in TEMPLATES.iter().flatten().chain(&SHARED) {
+        environment.add_template(name, source).map_err(Error::internal)?;
+    }
+    speak::teach(&mut environment, language)?;
+    Ok(environment)
 }
 
 /// Writes a value as the engine would, except that `/` is left alone: addresses spelt with entities are what spam filters
@@ -108,9 +110,13 @@ fn write_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -
 mod tests {
     use super::*;
 
-    fn all(messages: Vec<Message>) -> Vec<Rendered> {
+    fn all_in(language: Language, messages: Vec<Message>) -> Vec<Rendered> {
         let renderer = Renderer::new().unwrap();
-        messages.iter().map(|message| renderer.render("en", message).unwrap()).collect()
+        messages.iter().map(|message| renderer.render(language, message).unwrap()).collect()
+    }
+
+    fn all(messages: Vec<Message>) -> Vec<Rendered> {
+        all_in(Language::English, messages)
     }
 
     #[test]
@@ -164,10 +170,18 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_language_is_answered_in_english() {
-        let renderer = Renderer::new().unwrap();
-        for message in Message::samples() {
-            assert_eq!(renderer.render("../xx", &message).unwrap(), renderer.render("en", &message).unwrap());
+    fn every_language_has_the_same_mails_in_its_own_words() {
+        for language in Language::ALL {
+            for ((message, mail), english) in Message::samples().iter().zip(all_in(language, Message::samples())).zip(all(Message::samples())) {
+                assert!(mail.html.contains(&format!("<html lang=\"{}\"", language.tag())), "{}", mail.html);
+                assert!(mail.subject.contains("Acme") && mail.text.contains("Ada Lovelace") && mail.text.ends_with(".\n"), "{}", mail.text);
+                assert_eq!(mail.text.lines().count(), english.text.lines().count(), "{}", mail.text);
+                assert_eq!(mail.html.matches('<').count(), english.html.matches('<').count(), "{}", message.folder());
+                assert_eq!(mail.subject == english.subject, language == Language::English, "{}", mail.subject);
+                for line in english.text.lines().filter(|line| line.split(' ').count() > 4) {
+                    assert_eq!(mail.text.contains(line), language == Language::English, "{line}");
+                }
+            }
         }
     }
 }

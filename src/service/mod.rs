@@ -32,6 +32,7 @@ use crate::domain::{
     Error, FieldError, Result,
     event::{Action, Actor, Event},
     id::{SessionId, UserId},
+    language::Language,
     realm::Realm,
 };
 
@@ -68,6 +69,8 @@ pub struct Client {
     pub user_agent: String,
     /// The device token that came along, proved by nothing yet; see [`devices`].
     pub device: Option<SecretString>,
+    /// What its browser asks for, if that is a language of ours.
+    pub language: Option<Language>,
 }
 
 /// Who calls, in which realm, from where. Always the second argument, right after `app`.
@@ -83,7 +86,7 @@ impl Ctx {
     /// The command line's context in `realm`.
     #[must_use]
     pub fn operator(realm: Arc<Realm>) -> Self {
-        let client = Client { ip: IpAddr::from([127, 0, 0, 1]), user_agent: "realmgate".to_owned(), device: None };
+        let client = Client { ip: IpAddr::from([127, 0, 0, 1]), user_agent: "realmgate".to_owned(), device: None, language: None };
         Self { realm, principal: Principal::Operator, client, request_id: String::new() }
     }
 
@@ -92,6 +95,12 @@ impl Ctx {
     pub fn on_device(mut self, token: Option<SecretString>) -> Self {
         self.client.device = token;
         self
+    }
+
+    /// What to speak to somebody in of whom only the request is known.
+    #[must_use]
+    pub fn language(&self) -> Language {
+        self.realm.settings.language.or(self.client.language).unwrap_or_default()
     }
 
     /// The signed-in caller.

@@ -8,6 +8,7 @@ mod bad_input;
 mod config_cli;
 mod devices;
 mod flows;
+mod languages;
 mod listener;
 mod login;
 mod mail;

@@ -13,14 +13,14 @@ use serde::Deserialize;
 use super::csrf;
 use crate::{
     app::App,
-    domain::{Error, FieldError},
+    domain::Error,
     http::{
         context::Public,
         failure::Failure,
-        html::{SharedViews, page},
+        html::{SharedViews, shown},
         route,
         view::{
-            ForgotPasswordPage, NoticePage, Page as _, ResetPasswordDonePage, ResetPasswordPage, STYLESHEET, SetupPage, Tone, VerifyEmailDonePage,
+            ForgotPasswordPage, NoticePage, ResetPasswordDonePage, ResetPasswordPage, STYLESHEET, SetupPage, Tone, VerifyEmailDonePage,
             VerifyEmailFailedPage, VerifyEmailPage,
         },
     },
@@ -94,33 +94,19 @@ fn name_of(ctx: &Ctx) -> String {
     ctx.realm.display_name().to_owned()
 }
 
-/// Faults as sentences; a page shows them above its form.
-fn sentences(faults: &[FieldError]) -> Vec<String> {
-    let sentence = |fault: &FieldError| {
-        let field = match fault.field.as_str() {
-            "newPassword" | "password" => "The password",
-            "email" => "The e-mail address",
-            "name" => "The name",
-            other => other,
-        };
-        format!("{field} {}.", fault.message.trim_end_matches('.'))
-    };
-    faults.iter().map(sentence).collect()
-}
-
 #[handler]
 async fn show_verify(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, link: Query<Link>) -> Result<Response> {
     let ctx = shown_in(&app, ctx.0, link.realm.as_deref()).await?;
     let form = csrf::token(&app, req, &ctx.realm);
     let html = VerifyEmailPage { realm: name_of(&ctx), token: link.0.token, csrf: form.field.clone() };
-    Ok(form.put_cookie(page(html.render(&views))))
+    Ok(form.put_cookie(shown(&views, &ctx, &html)))
 }
 
 #[handler]
 async fn take_verify(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, fields: Form<Fields>) -> Result<Response> {
     let ctx = posted_in(&app, req, ctx.0, &fields).await?;
     match verification::verify_by_token(&app, &ctx, &fields.token).await {
-        Ok(_) => Ok(page(VerifyEmailDonePage { realm: name_of(&ctx), link: None }.render(&views))),
+        Ok(_) => Ok(shown(&views, &ctx, &VerifyEmailDonePage { realm: name_of(&ctx), link: None })),
         Err(Error::InvalidOneTimeToken) => Ok(verify_failed(&app, req, &views, &ctx, String::new(), Vec::new())),
         Err(error) => Err(Failure::from(error).into()),
     }
@@ -129,22 +115,22 @@ async fn take_verify(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedVie
 fn verify_failed(app: &App, req: &Request, views: &SharedViews, ctx: &Ctx, email: String, errors: Vec<String>) -> Response {
     let form = csrf::token(app, req, &ctx.realm);
     let html = VerifyEmailFailedPage { realm: name_of(ctx), csrf: form.field.clone(), email, errors };
-    form.put_cookie(status(page(html.render(views)), StatusCode::BAD_REQUEST))
+    form.put_cookie(status(shown(&views, &ctx, &html), StatusCode::BAD_REQUEST))
 }
 
 #[handler]
 async fn take_resend(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, fields: Form<Fields>) -> Result<Response> {
     let ctx = posted_in(&app, req, ctx.0, &fields).await?;
     match verification::resend(&app, &ctx, &fields.email).await {
-        Ok(()) => Ok(mail_is_coming(&views, &ctx, "If this address waits for its confirmation, a fresh mail is on its way.")),
-        Err(Error::Invalid(faults)) => Ok(verify_failed(&app, req, &views, &ctx, fields.0.email, sentences(&faults))),
+        Ok(()) => Ok(mail_is_coming(&views, &ctx, "page.notice.verification_coming")),
+        Err(Error::Invalid(faults)) => Ok(verify_failed(&app, req, &views, &ctx, fields.0.email, views.speak(ctx.language()).sentences(&faults))),
         Err(error) => Err(Failure::from(error).into()),
     }
 }
 
-fn mail_is_coming(views: &SharedViews, ctx: &Ctx, text: &str) -> Response {
-    let notice = NoticePage { realm: Some(name_of(ctx)), title: "Look into your mailbox".to_owned(), text: text.to_owned(), tone: Tone::Info, link: None };
-    page(notice.render(views))
+fn mail_is_coming(views: &SharedViews, ctx: &Ctx, says: &str) -> Response {
+    let notice = NoticePage { realm: Some(name_of(ctx)), says: says.to_owned(), tone: Tone::Info, link: None };
+    shown(&views, &ctx, &notice)
 }
 
 #[handler]
@@ -156,15 +142,15 @@ async fn show_forgot(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedVie
 fn forgot(app: &App, req: &Request, views: &SharedViews, ctx: &Ctx, email: String, expired: bool, errors: Vec<String>) -> Response {
     let form = csrf::token(app, req, &ctx.realm);
     let html = ForgotPasswordPage { realm: name_of(ctx), csrf: form.field.clone(), email, expired, errors };
-    form.put_cookie(page(html.render(views)))
+    form.put_cookie(shown(&views, &ctx, &html))
 }
 
 #[handler]
 async fn take_forgot(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, fields: Form<Fields>) -> Result<Response> {
     let ctx = posted_in(&app, req, ctx.0, &fields).await?;
     match password_reset::request(&app, &ctx, &fields.email).await {
-        Ok(()) => Ok(mail_is_coming(&views, &ctx, "If this address is known, a mail with a link is on its way.")),
-        Err(Error::Invalid(faults)) => Ok(status(forgot(&app, req, &views, &ctx, fields.0.email, false, sentences(&faults)), StatusCode::UNPROCESSABLE_ENTITY)),
+        Ok(()) => Ok(mail_is_coming(&views, &ctx, "page.notice.reset_coming")),
+        Err(Error::Invalid(faults)) => Ok(status(forgot(&app, req, &views, &ctx, fields.0.email, false, views.speak(ctx.language()).sentences(&faults)), StatusCode::UNPROCESSABLE_ENTITY)),
         Err(error) => Err(Failure::from(error).into()),
     }
 }
@@ -181,7 +167,7 @@ async fn show_reset(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedView
 fn reset_form(app: &App, req: &Request, views: &SharedViews, ctx: &Ctx, token: String, errors: Vec<String>) -> Response {
     let form = csrf::token(app, req, &ctx.realm);
     let html = ResetPasswordPage { realm: name_of(ctx), token, csrf: form.field.clone(), min: ctx.realm.settings.password_min, errors };
-    form.put_cookie(page(html.render(views)))
+    form.put_cookie(shown(&views, &ctx, &html))
 }
 
 #[handler]
@@ -189,8 +175,8 @@ async fn take_reset(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedView
     let ctx = posted_in(&app, req, ctx.0, &fields).await?;
     let fields = fields.0;
     match password_reset::confirm(&app, &ctx, &fields.token, fields.password).await {
-        Ok(()) => Ok(page(ResetPasswordDonePage { realm: name_of(&ctx), link: None }.render(&views))),
-        Err(Error::Invalid(faults)) => Ok(status(reset_form(&app, req, &views, &ctx, fields.token, sentences(&faults)), StatusCode::UNPROCESSABLE_ENTITY)),
+        Ok(()) => Ok(shown(&views, &ctx, &ResetPasswordDonePage { realm: name_of(&ctx), link: None })),
+        Err(Error::Invalid(faults)) => Ok(status(reset_form(&app, req, &views, &ctx, fields.token, views.speak(ctx.language()).sentences(&faults)), StatusCode::UNPROCESSABLE_ENTITY)),
         Err(Error::InvalidOneTimeToken) => Ok(status(forgot(&app, req, &views, &ctx, String::new(), true, Vec::new()), StatusCode::BAD_REQUEST)),
         Err(error) => Err(Failure::from(error).into()),
     }
@@ -205,22 +191,22 @@ fn setup_form(app: &App, req: &Request, views: &SharedViews, ctx: &Ctx, token: S
     let form = csrf::token(app, req, &ctx.realm);
     let (name, email) = typed;
     let html = SetupPage { token, csrf: form.field.clone(), min: ctx.realm.settings.password_min, name, email, errors };
-    form.put_cookie(page(html.render(views)))
+    form.put_cookie(shown(&views, &ctx, &html))
 }
 
 #[handler]
 async fn take_setup(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, fields: Form<Fields>) -> Result<Response> {
     let ctx = posted_in(&app, req, ctx.0, &fields).await?;
     let Fields { token, name, email, password, .. } = fields.0;
+    let view = views.speak(ctx.language());
     let errors = match installation::set_up(&app, &ctx, &token, &name, &email, password).await {
         Ok(()) => {
-            let text = "You own the root account now. Sign in with the address and the password that you chose.".to_owned();
-            let notice = NoticePage { realm: None, title: "Realmgate is set up".to_owned(), text, tone: Tone::Good, link: None };
-            return Ok(page(notice.render(&views)));
+            let notice = NoticePage { realm: None, says: "page.notice.set_up".to_owned(), tone: Tone::Good, link: None };
+            return Ok(shown(&views, &ctx, &notice));
         }
-        Err(Error::Invalid(faults)) => sentences(&faults),
-        Err(Error::Taken { .. }) => vec!["This e-mail address is in use already.".to_owned()],
-        Err(Error::InvalidOneTimeToken) => vec!["This link was used already. Further people are added with `realmgate user create`.".to_owned()],
+        Err(Error::Invalid(faults)) => view.sentences(&faults),
+        Err(Error::Taken { .. }) => vec![view.say("page.setup.taken", &[])],
+        Err(Error::InvalidOneTimeToken) => vec![view.say("page.setup.used", &[])],
         Err(error) => return Err(Failure::from(error).into()),
     };
     Ok(status(setup_form(&app, req, &views, &ctx, token, (name, email), errors), StatusCode::BAD_REQUEST))

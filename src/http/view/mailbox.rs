@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use minijinja::{Value, context};
 use url::form_urlencoded;
 
-use super::{Page, Views};
+use super::{Page, View};
 
 /// A mail in the development mailbox.
 #[derive(Clone, Debug)]
@@ -35,14 +35,14 @@ pub(crate) struct MailboxPage {
 impl Page for MailboxPage {
     const TEMPLATE: &'static str = "mailbox.html";
 
-    fn values(&self, views: &Views) -> Value {
+    fn values(&self, view: &View) -> Value {
         let href = |id: Option<&str>| {
             let mut query = form_urlencoded::Serializer::new(String::new());
             if !self.to.is_empty() {
                 query.append_pair("to", &self.to);
             }
             id.map(|id| query.append_pair("id", id));
-            format!("{}/dev/mailbox?{}", views.base, query.finish())
+            format!("{}/dev/mailbox?{}", view.base, query.finish())
         };
         let is_open = |item: &MailboxItem| self.open.as_deref() == Some(item.id.as_str());
         let line = |item: &MailboxItem| {

@@ -5,7 +5,7 @@
 
 use minijinja::{Value, context};
 
-use super::{Link, Page, Views, shown};
+use super::{Link, Page, View, shown};
 
 /// `GET /ui/verify-email?token=`: asks for a click, which posts `token` and `csrf` to the same address.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct VerifyEmailPage {
 impl Page for VerifyEmailPage {
     const TEMPLATE: &'static str = "verify_email.html";
 
-    fn values(&self, _: &Views) -> Value {
+    fn values(&self, _: &View) -> Value {
         context! { state => "ask", realm => self.realm.as_str(), token => self.token.as_str(), csrf => self.csrf.as_str(), errors_list => no_errors() }
     }
 }
@@ -38,7 +38,7 @@ pub(crate) struct VerifyEmailDonePage {
 impl Page for VerifyEmailDonePage {
     const TEMPLATE: &'static str = "verify_email.html";
 
-    fn values(&self, _: &Views) -> Value {
+    fn values(&self, _: &View) -> Value {
         context! { state => "done", realm => self.realm.as_str(), link => shown(self.link.as_ref()), errors_list => no_errors() }
     }
 }
@@ -59,7 +59,7 @@ pub(crate) struct VerifyEmailFailedPage {
 impl Page for VerifyEmailFailedPage {
     const TEMPLATE: &'static str = "verify_email.html";
 
-    fn values(&self, _: &Views) -> Value {
+    fn values(&self, _: &View) -> Value {
         context! { state => "failed", realm => self.realm.as_str(), csrf => self.csrf.as_str(), email => self.email.as_str(), errors_list => self.errors.clone() }
     }
 }
@@ -82,7 +82,7 @@ pub(crate) struct ResetPasswordPage {
 impl Page for ResetPasswordPage {
     const TEMPLATE: &'static str = "reset_password.html";
 
-    fn values(&self, _: &Views) -> Value {
+    fn values(&self, _: &View) -> Value {
         context! {
             state => "form",
             realm => self.realm.as_str(),
@@ -106,7 +106,7 @@ pub(crate) struct ResetPasswordDonePage {
 impl Page for ResetPasswordDonePage {
     const TEMPLATE: &'static str = "reset_password.html";
 
-    fn values(&self, _: &Views) -> Value {
+    fn values(&self, _: &View) -> Value {
         context! { state => "done", realm => self.realm.as_str(), link => shown(self.link.as_ref()), errors_list => no_errors() }
     }
 }
@@ -130,7 +130,7 @@ pub(crate) struct ForgotPasswordPage {
 impl Page for ForgotPasswordPage {
     const TEMPLATE: &'static str = "reset_password.html";
 
-    fn values(&self, _: &Views) -> Value {
+    fn values(&self, _: &View) -> Value {
         context! {
             state => if self.expired { "expired" } else { "forgot" },
             realm => self.realm.as_str(),
@@ -161,7 +161,7 @@ pub(crate) struct SetupPage {
 impl Page for SetupPage {
     const TEMPLATE: &'static str = "setup.html";
 
-    fn values(&self, _: &Views) -> Value {
+    fn values(&self, _: &View) -> Value {
         context! {
             realm => None::<&str>,
             token => self.token.as_str(),
@@ -190,10 +190,8 @@ pub(crate) enum Tone {
 pub(crate) struct NoticePage {
     /// Display name of the realm, if there is one to speak for.
     pub(crate) realm: Option<String>,
-    /// Heading and title.
-    pub(crate) title: String,
-    /// One paragraph.
-    pub(crate) text: String,
+    /// The entry of the catalogue with its `title` and its `text`, such as `page.notice.set_up`.
+    pub(crate) says: String,
     /// Its sign and colour.
     pub(crate) tone: Tone,
     /// The way on.
@@ -203,13 +201,13 @@ pub(crate) struct NoticePage {
 impl Page for NoticePage {
     const TEMPLATE: &'static str = "message.html";
 
-    fn values(&self, _: &Views) -> Value {
+    fn values(&self, _: &View) -> Value {
         let tone = match self.tone {
             Tone::Good => "good",
             Tone::Info => "info",
             Tone::Bad => "bad",
         };
-        context! { realm => self.realm.as_deref(), title => self.title.as_str(), text => self.text.as_str(), tone, link => shown(self.link.as_ref()) }
+        context! { realm => self.realm.as_deref(), says => self.says.as_str(), tone, link => shown(self.link.as_ref()) }
     }
 }
 

@@ -9,33 +9,38 @@ const EVIL: &str = "<script>x</script>\r\n{{7*7}} http://evil.example \" onfocus
 
 /// Every page in every state, with `text` wherever foreign text can stand.
 fn pages(text: &str) -> Vec<(&'static str, String)> {
+    pages_in(Language::English, text)
+}
+
+fn pages_in(language: Language, text: &str) -> Vec<(&'static str, String)> {
     let views = Views::new("").unwrap();
+    let views = views.speak(language);
     let (own, errors) = (|| text.to_owned(), vec![text.to_owned(), text.to_owned()]);
     let link = || Some(Link { label: own(), href: "https://app.acme.example/login".to_owned() });
     let at = DateTime::UNIX_EPOCH;
     let item = |id: &str| MailboxItem { id: id.to_owned(), to: own(), subject: own(), created_at: at, text: own(), html: own() };
     let forgot = ForgotPasswordPage { realm: own(), csrf: own(), email: own(), expired: false, errors: errors.clone() };
-    let notice = NoticePage { realm: Some(own()), title: own(), text: own(), tone: Tone::Info, link: link() };
+    let notice = NoticePage { realm: Some(own()), says: "page.notice.set_up".to_owned(), tone: Tone::Info, link: link() };
     let mailbox = MailboxPage { to: own(), items: vec![item("1"), item("2")], open: Some("2".to_owned()) };
     // Rendered by the strict way, not by `Page::render`, which hides a failure from the visitor.
-    fn page<P: Page>(views: &Views, name: &'static str, page: &P) -> (&'static str, String) {
-        (name, views.render(P::TEMPLATE, page.values(views)).unwrap_or_else(|fault| panic!("{name}: {fault:?}")))
+    fn page<P: Page>(view: &View, name: &'static str, page: &P) -> (&'static str, String) {
+        (name, view.render(P::TEMPLATE, page.values(view)).unwrap_or_else(|fault| panic!("{name}: {fault:?}")))
     }
     vec![
-        page(&views, "verify", &VerifyEmailPage { realm: own(), token: own(), csrf: own() }),
-        page(&views, "verify-done", &VerifyEmailDonePage { realm: own(), link: link() }),
-        page(&views, "verify-failed", &VerifyEmailFailedPage { realm: own(), csrf: own(), email: own(), errors: errors.clone() }),
-        page(&views, "reset", &ResetPasswordPage { realm: own(), token: own(), csrf: own(), min: 8, errors: errors.clone() }),
-        page(&views, "reset-done", &ResetPasswordDonePage { realm: own(), link: link() }),
-        page(&views, "forgot", &forgot),
-        page(&views, "forgot-expired", &ForgotPasswordPage { expired: true, errors: vec![], ..forgot }),
-        page(&views, "setup", &SetupPage { token: own(), csrf: own(), min: 8, name: own(), email: own(), errors }),
-        page(&views, "notice-good", &NoticePage { tone: Tone::Good, realm: None, link: None, ..notice.clone() }),
-        page(&views, "notice-bad", &NoticePage { tone: Tone::Bad, ..notice.clone() }),
-        page(&views, "notice", &notice),
-        page(&views, "mailbox", &mailbox),
-        page(&views, "mailbox-list", &MailboxPage { open: None, ..mailbox.clone() }),
-        page(&views, "mailbox-empty", &MailboxPage { items: vec![], ..mailbox }),
+        page(views, "verify", &VerifyEmailPage { realm: own(), token: own(), csrf: own() }),
+        page(views, "verify-done", &VerifyEmailDonePage { realm: own(), link: link() }),
+        page(views, "verify-failed", &VerifyEmailFailedPage { realm: own(), csrf: own(), email: own(), errors: errors.clone() }),
+        page(views, "reset", &ResetPasswordPage { realm: own(), token: own(), csrf: own(), min: 8, errors: errors.clone() }),
+        page(views, "reset-done", &ResetPasswordDonePage { realm: own(), link: link() }),
+        page(views, "forgot", &forgot),
+        page(views, "forgot-expired", &ForgotPasswordPage { expired: true, errors: vec![], ..forgot }),
+        page(views, "setup", &SetupPage { token: own(), csrf: own(), min: 8, name: own(), email: own(), errors }),
+        page(views, "notice-good", &NoticePage { tone: Tone::Good, realm: None, link: None, ..notice.clone() }),
+        page(views, "notice-bad", &NoticePage { tone: Tone::Bad, ..notice.clone() }),
+        page(views, "notice", &notice),
+        page(views, "mailbox", &mailbox),
+        page(views, "mailbox-list", &MailboxPage { open: None, ..mailbox.clone() }),
+        page(views, "mailbox-empty", &MailboxPage { items: vec![], ..mailbox }),
     ]
 }
 
@@ -54,6 +59,42 @@ fn every_page_is_a_whole_document_without_outside_assets() {
             assert!(html.contains(&format!("<label for=\"{id}\">")), "{name}: {id} has no label");
         }
     }
+}
+
+#[test]
+fn every_language_has_the_same_pages_in_its_own_words() {
+    let words = |html: &str| html.split(['<', '>']).skip(2).step_by(2).filter(|text| text.split(' ').count() > 3).map(str::to_owned).collect::<Vec<_>>();
+    for language in Language::ALL {
+        for ((name, html), (_, english)) in pages_in(language, "Acme").into_iter().zip(pages("Acme")) {
+            assert!(html.contains(&format!("<html lang=\"{}\">", language.tag())), "{name}");
+            assert_eq!(html.matches('<').count(), english.matches('<').count(), "{name}");
+            for sentence in words(&english) {
+                assert_eq!(html.contains(&sentence), language == Language::English, "{name}: {sentence}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_sentence_that_the_code_asks_for_exists() {
+    let sources = [include_str!("../ui/pages.rs"), include_str!("../html.rs"), include_str!("../view.rs")];
+    let views = Views::new("").unwrap();
+    let mut found = 0;
+    // What a key is made of, between quotes; one with a gap is made at run time.
+    for key in sources.iter().flat_map(|source| source.split('"')).filter(|text| text.starts_with("page.") && !text.contains(['{', '…', ' '])) {
+        let known = |key: &str| views.speak(Language::English).has(key);
+        assert!(known(key) || known(&format!("{key}.title")) && known(&format!("{key}.text")), "{key}");
+        found += 1;
+    }
+    assert!(found > 5, "the sources hold keys");
+}
+
+#[test]
+fn faults_are_told_in_every_language() {
+    let views = Views::new("").unwrap();
+    let faults = [FieldError::new("newPassword", "too_short", "must be longer").with_limit(8), FieldError::new("email", "made_up", "is odd")];
+    assert_eq!(views.speak(Language::English).sentences(&faults), ["The password must be at least 8 bytes long.", "The e-mail address is not acceptable."]);
+    assert_eq!(views.speak(Language::German).sentences(&faults), ["Das Passwort muss mindestens 8 Bytes lang sein.", "Die E-Mail-Adresse ist nicht zulässig."]);
 }
 
 #[test]
@@ -100,18 +141,19 @@ fn forms_post_what_their_handlers_take() {
 #[test]
 fn a_link_leads_to_the_web_or_to_us() {
     let views = Views::new("/id/").unwrap();
+    let views = views.speak(Language::English);
     for (href, shown) in [("https://app.example", true), ("/ui/setup", true), ("javascript:alert(1)", false), ("data:text/html,x", false)] {
         let link = Some(Link { label: "Go on".to_owned(), href: href.to_owned() });
-        assert_eq!(VerifyEmailDonePage { realm: "Acme".to_owned(), link }.render(&views).contains("Go on"), shown, "{href}");
+        assert_eq!(VerifyEmailDonePage { realm: "Acme".to_owned(), link }.render(views).contains("Go on"), shown, "{href}");
     }
-    let page = VerifyEmailPage { realm: "Acme".to_owned(), token: "t".to_owned(), csrf: "c".to_owned() }.render(&views);
+    let page = VerifyEmailPage { realm: "Acme".to_owned(), token: "t".to_owned(), csrf: "c".to_owned() }.render(views);
     assert!(page.contains("action=\"&#x2f;id/ui/verify-email\""), "{page}");
 }
 
 #[test]
 fn the_mailbox_shows_our_mails_with_usable_links() {
     let renderer = Renderer::new().unwrap();
-    let mail = renderer.render("en", &Message::samples_for(EVIL, "Acme", EVIL)[0]).unwrap();
+    let mail = renderer.render(Language::English, &Message::samples_for(EVIL, "Acme", EVIL)[0]).unwrap();
     let item = MailboxItem {
         id: "7".to_owned(),
         to: "a+b@example.com".to_owned(),
@@ -120,7 +162,7 @@ fn the_mailbox_shows_our_mails_with_usable_links() {
         text: mail.text,
         html: mail.html,
     };
-    let html = MailboxPage { to: "a+b@example.com".to_owned(), items: vec![item], open: Some("7".to_owned()) }.render(&Views::new("").unwrap());
+    let html = MailboxPage { to: "a+b@example.com".to_owned(), items: vec![item], open: Some("7".to_owned()) }.render(Views::new("").unwrap().speak(Language::English));
     assert!(html.contains("to=a%2Bb%40example.com&amp;id=7"), "{html}");
     assert_eq!(html.matches("target=\"_blank\" rel=\"noopener noreferrer\"").count(), 1, "only the mail's own link is one");
     assert!(html.contains("srcdoc=\"&lt;!doctype html&gt;") && html.contains("&lt;base target=&quot;_blank&quot;&gt;"), "{html}");
