@@ -101,7 +101,8 @@ fn faults_are_told_in_every_language() {
 fn what_people_typed_is_harmless_on_every_page() {
     for ((name, evil), (_, plain)) in pages(EVIL).into_iter().zip(pages("Acme")) {
         assert!(!evil.contains("<script") && !evil.contains("\" onfocus"), "{name}: {evil}");
-        assert!(evil.contains("{{7*7}}") && !evil.contains("{{49}}"), "{name}: {evil}");
+        // One notice has nothing that anybody typed.
+        assert!((name == "notice-good" || evil.contains("{{7*7}}")) && !evil.contains("{{49}}"), "{name}: {evil}");
         for mark in ["<a ", "href=", "autofocus>", "<input", "<form"] {
             assert_eq!(evil.matches(mark).count(), plain.matches(mark).count(), "{name}: {mark}");
         }
