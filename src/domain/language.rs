@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn a_tag_names_a_language_whatever_its_region() {
-        for (tag, wanted) in [("de", Some(Language::German)), ("de-AT", Some(Language::German)), ("EN_us", Some(Language::English)), ("deu", None), ("", None)] {
+        for (tag, wanted) in [("de", Some(Language::German)), ("de-AT", Some(Language::German)), ("EN_us", Some(Language::English)), ("deu", None), ("", None)]
+        {
             assert_eq!(Language::parse(tag), wanted, "{tag}");
         }
         for language in Language::ALL {

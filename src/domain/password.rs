@@ -43,7 +43,9 @@ impl NewPassword {
             return Err(Error::Invalid(vec![FieldError::new(field, "too_short", format!("must be at least {min} bytes long")).with_limit(min as u64)]));
         }
         if text.len() > MAX_PASSWORD {
-            return Err(Error::Invalid(vec![FieldError::new(field, "too_long", format!("must be at most {MAX_PASSWORD} bytes long")).with_limit(MAX_PASSWORD as u64)]));
+            return Err(Error::Invalid(vec![
+                FieldError::new(field, "too_long", format!("must be at most {MAX_PASSWORD} bytes long")).with_limit(MAX_PASSWORD as u64),
+            ]));
         }
         let lower = SecretString::from(text.to_lowercase());
         let lower = lower.expose_secret();

@@ -19,7 +19,8 @@ pub fn teach(environment: &mut Environment<'static>, language: Language) -> Resu
     let known = words.clone();
     environment.add_global("lang", language.tag());
     environment.add_function("t", move |key: &str, args: Kwargs| -> Result<String, Error> {
-        let values: Vec<(String, String)> = args.args().map(|name| Ok((name.to_owned(), args.get::<Value>(name)?.to_string()))).collect::<Result<_, Error>>()?;
+        let values: Vec<(String, String)> =
+            args.args().map(|name| Ok((name.to_owned(), args.get::<Value>(name)?.to_string()))).collect::<Result<_, Error>>()?;
         let pairs: Vec<(&str, &str)> = values.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         known.say(key, &pairs).ok_or_else(|| Error::new(ErrorKind::UndefinedError, format!("the catalogue has no `{key}` with these arguments")))
     });

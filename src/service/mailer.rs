@@ -190,7 +190,8 @@ async fn store_token(tx: &Transaction, realm: RealmId, user: &User, purpose: Pur
 }
 
 async fn deliver(app: &App, realm: &Realm, job: JobId, user: &User, message: &Message) -> Result<(), Undelivered> {
-    let rendered = app.renderer.render(realm.settings.language.unwrap_or_default(), message).map_err(|error| Undelivered::Permanent(error.code().to_owned()))?;
+    let rendered =
+        app.renderer.render(realm.settings.language.unwrap_or_default(), message).map_err(|error| Undelivered::Permanent(error.code().to_owned()))?;
     let host = url::Url::parse(&app.settings.public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
     let message_id = format!("<{job}@{}>", host.as_deref().unwrap_or("localhost"));
     let now = app.clock.now();

@@ -20,8 +20,8 @@ use crate::{
         html::{SharedViews, shown},
         route,
         view::{
-            ForgotPasswordPage, NoticePage, ResetPasswordDonePage, ResetPasswordPage, STYLESHEET, SetupPage, Tone, VerifyEmailDonePage,
-            VerifyEmailFailedPage, VerifyEmailPage,
+            ForgotPasswordPage, NoticePage, ResetPasswordDonePage, ResetPasswordPage, STYLESHEET, SetupPage, Tone, VerifyEmailDonePage, VerifyEmailFailedPage,
+            VerifyEmailPage,
         },
     },
     service::{Ctx, installation, password_reset, realms, verification},
@@ -150,7 +150,9 @@ async fn take_forgot(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedVie
     let ctx = posted_in(&app, req, ctx.0, &fields).await?;
     match password_reset::request(&app, &ctx, &fields.email).await {
         Ok(()) => Ok(mail_is_coming(&views, &ctx, "page.notice.reset_coming")),
-        Err(Error::Invalid(faults)) => Ok(status(forgot(&app, req, &views, &ctx, fields.0.email, false, views.speak(ctx.language()).sentences(&faults)), StatusCode::UNPROCESSABLE_ENTITY)),
+        Err(Error::Invalid(faults)) => {
+            Ok(status(forgot(&app, req, &views, &ctx, fields.0.email, false, views.speak(ctx.language()).sentences(&faults)), StatusCode::UNPROCESSABLE_ENTITY))
+        }
         Err(error) => Err(Failure::from(error).into()),
     }
 }
@@ -176,7 +178,9 @@ async fn take_reset(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedView
     let fields = fields.0;
     match password_reset::confirm(&app, &ctx, &fields.token, fields.password).await {
         Ok(()) => Ok(shown(&views, &ctx, &ResetPasswordDonePage { realm: name_of(&ctx), link: None })),
-        Err(Error::Invalid(faults)) => Ok(status(reset_form(&app, req, &views, &ctx, fields.token, views.speak(ctx.language()).sentences(&faults)), StatusCode::UNPROCESSABLE_ENTITY)),
+        Err(Error::Invalid(faults)) => {
+            Ok(status(reset_form(&app, req, &views, &ctx, fields.token, views.speak(ctx.language()).sentences(&faults)), StatusCode::UNPROCESSABLE_ENTITY))
+        }
         Err(Error::InvalidOneTimeToken) => Ok(status(forgot(&app, req, &views, &ctx, String::new(), true, Vec::new()), StatusCode::BAD_REQUEST)),
         Err(error) => Err(Failure::from(error).into()),
     }

@@ -163,7 +163,8 @@ fn the_mailbox_shows_our_mails_with_usable_links() {
         text: mail.text,
         html: mail.html,
     };
-    let html = MailboxPage { to: "a+b@example.com".to_owned(), items: vec![item], open: Some("7".to_owned()) }.render(Views::new("").unwrap().speak(Language::English));
+    let html = MailboxPage { to: "a+b@example.com".to_owned(), items: vec![item], open: Some("7".to_owned()) }
+        .render(Views::new("").unwrap().speak(Language::English));
     assert!(html.contains("to=a%2Bb%40example.com&amp;id=7"), "{html}");
     assert_eq!(html.matches("target=\"_blank\" rel=\"noopener noreferrer\"").count(), 1, "only the mail's own link is one");
     assert!(html.contains("srcdoc=\"&lt;!doctype html&gt;") && html.contains("&lt;base target=&quot;_blank&quot;&gt;"), "{html}");
