@@ -115,7 +115,7 @@ async fn take_verify(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedVie
 fn verify_failed(app: &App, req: &Request, views: &SharedViews, ctx: &Ctx, email: String, errors: Vec<String>) -> Response {
     let form = csrf::token(app, req, &ctx.realm);
     let html = VerifyEmailFailedPage { realm: name_of(ctx), csrf: form.field.clone(), email, errors };
-    form.put_cookie(status(shown(&views, &ctx, &html), StatusCode::BAD_REQUEST))
+    form.put_cookie(status(shown(views, ctx, &html), StatusCode::BAD_REQUEST))
 }
 
 #[handler]
@@ -130,7 +130,7 @@ async fn take_resend(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedVie
 
 fn mail_is_coming(views: &SharedViews, ctx: &Ctx, says: &str) -> Response {
     let notice = NoticePage { realm: Some(name_of(ctx)), says: says.to_owned(), tone: Tone::Info, link: None };
-    shown(&views, &ctx, &notice)
+    shown(views, ctx, &notice)
 }
 
 #[handler]
@@ -142,7 +142,7 @@ async fn show_forgot(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedVie
 fn forgot(app: &App, req: &Request, views: &SharedViews, ctx: &Ctx, email: String, expired: bool, errors: Vec<String>) -> Response {
     let form = csrf::token(app, req, &ctx.realm);
     let html = ForgotPasswordPage { realm: name_of(ctx), csrf: form.field.clone(), email, expired, errors };
-    form.put_cookie(shown(&views, &ctx, &html))
+    form.put_cookie(shown(views, ctx, &html))
 }
 
 #[handler]
@@ -169,7 +169,7 @@ async fn show_reset(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedView
 fn reset_form(app: &App, req: &Request, views: &SharedViews, ctx: &Ctx, token: String, errors: Vec<String>) -> Response {
     let form = csrf::token(app, req, &ctx.realm);
     let html = ResetPasswordPage { realm: name_of(ctx), token, csrf: form.field.clone(), min: ctx.realm.settings.password_min, errors };
-    form.put_cookie(shown(&views, &ctx, &html))
+    form.put_cookie(shown(views, ctx, &html))
 }
 
 #[handler]
@@ -195,7 +195,7 @@ fn setup_form(app: &App, req: &Request, views: &SharedViews, ctx: &Ctx, token: S
     let form = csrf::token(app, req, &ctx.realm);
     let (name, email) = typed;
     let html = SetupPage { token, csrf: form.field.clone(), min: ctx.realm.settings.password_min, name, email, errors };
-    form.put_cookie(shown(&views, &ctx, &html))
+    form.put_cookie(shown(views, ctx, &html))
 }
 
 #[handler]
