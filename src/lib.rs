@@ -25,6 +25,7 @@
 //! [`service`] holds the use cases: one function each, one transaction each, the authorisation first. What leaves the
 //! process is written down as a job in the same transaction, holding ids only; [`service::jobs`] runs it later, at least
 //! once. [`service::authentication`] is the bearer check; [`service::change_feed`] carries revocations between nodes.
+//! [`service::api_keys`] makes and ends an account's keys, spelt as [`domain::api_key`] says.
 //!
 //! [`http`] translates between protocols and use cases: the native dialect, pages, development pages and operations, each
 //! an adapter of its own around one edge that knows body limits, problems, headers and the access log.

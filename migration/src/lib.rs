@@ -10,6 +10,7 @@ mod m0003_users;
 mod m0004_sessions;
 mod m0005_work;
 mod m0008_devices;
+mod m0011_api_keys;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::prelude::{DbErr, MigratorTrait, SchemaManager};
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_sessions::Step),
             Box::new(m0005_work::Step),
             Box::new(m0008_devices::Step),
+            Box::new(m0011_api_keys::Step),
         ]
     }
 }

@@ -19,7 +19,7 @@ use moka::sync::Cache;
 use crate::{
     crypto::signing::{SigningKey, VerifyingKey},
     domain::{
-        id::{RealmId, SessionId, UserId},
+        id::{AccountId, ApiKeyId, RealmId, SessionId, UserId},
         realm::Realm,
         session::EndReason,
         user::Profile,
@@ -226,6 +226,17 @@ impl Caches {
         self.keys.invalidate(&realm);
         // Which hosts lead to it is not worth an index: realms change rarely and hosts refill with one read each.
         self.hosts.invalidate_all();
+    }
+
+    /// Forgets an account, and every person: profiles hold the names of accounts.
+    pub fn forget_account(&self, _account: AccountId) {
+        self.turn();
+        self.profiles.invalidate_all();
+    }
+
+    /// Forgets an API key, because something about it changed.
+    pub fn forget_key(&self, _key: ApiKeyId) {
+        self.turn();
     }
 
     /// Notes that a session was used; [`Caches::take_uses`] hands the stamps on for writing.

@@ -11,7 +11,7 @@ use crate::{
     app::App,
     domain::{
         Error, Result,
-        account::Account,
+        account::{Account, AccountStatus},
         id::AccountId,
         realm::{Realm, RealmSettings, RealmStatus},
         user::User,
@@ -39,6 +39,10 @@ pub(super) enum AccountCommand {
     },
     /// Move an account to another plan
     SetPlan { id: String, plan: String },
+    /// Let an account act no more: its people and keys may do nothing in its name
+    Disable { id: String },
+    /// Let it act again
+    Enable { id: String },
 }
 
 #[derive(Subcommand)]
@@ -110,7 +114,7 @@ pub(super) enum UserCommand {
 }
 
 /// The operator in a realm, by default the root realm.
-async fn operator(app: &App, realm: Option<&str>) -> Result<Ctx> {
+pub(super) async fn operator(app: &App, realm: Option<&str>) -> Result<Ctx> {
     let realm = match realm {
         Some(name) => realms::by_host(app, name).await?.ok_or(Error::RealmNotFound)?,
         None => realms::get(app, app.root()?.realm).await?,
@@ -118,7 +122,7 @@ async fn operator(app: &App, realm: Option<&str>) -> Result<Ctx> {
     Ok(Ctx::operator(realm))
 }
 
-fn account_id(text: Option<&String>) -> Result<Option<AccountId>> {
+pub(super) fn account_id(text: Option<&String>) -> Result<Option<AccountId>> {
     let parse = |text: &String| text.parse().map_err(|_| Error::invalid("id", "invalid", "must be an account's id, as `realmgate account list` shows it"));
     text.map(parse).transpose()
 }
@@ -131,11 +135,18 @@ pub(super) async fn account(app: &Arc<App>, command: AccountCommand, json: bool)
             let id = account_id(Some(&id))?.ok_or(Error::NotFound)?;
             vec![accounts::set_plan(app, &ctx, id, &plan).await?]
         }
+        AccountCommand::Disable { id } => vec![set_status(app, &ctx, &id, AccountStatus::Disabled).await?],
+        AccountCommand::Enable { id } => vec![set_status(app, &ctx, &id, AccountStatus::Active).await?],
         AccountCommand::List { below } => accounts::list(app, &ctx, account_id(below.as_ref())?).await?,
     };
     let line = |account: &Account| json!({ "id": account.id, "name": account.name, "plan": account.plan_id, "status": account.status.as_str(), "parentId": account.parent_id, "createdAt": account.created_at });
     show(accounts.iter().map(line), &["id", "plan", "status", "name"], json);
     Ok(())
+}
+
+async fn set_status(app: &App, ctx: &Ctx, id: &str, status: AccountStatus) -> Result<Account> {
+    let id = account_id(Some(&id.to_owned()))?.ok_or(Error::NotFound)?;
+    accounts::set_status(app, ctx, id, status).await
 }
 
 pub(super) async fn realm(app: &Arc<App>, command: RealmCommand, json: bool) -> Result<()> {
@@ -227,7 +238,7 @@ fn read_password() -> Result<SecretString> {
 }
 
 /// A table of `columns` for people, everything for programs.
-fn show(lines: impl Iterator<Item = Value>, columns: &[&str], json: bool) {
+pub(super) fn show(lines: impl Iterator<Item = Value>, columns: &[&str], json: bool) {
     let lines: Vec<Value> = lines.collect();
     if json {
         print_json(&json!({ "items": lines }));

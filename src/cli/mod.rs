@@ -5,6 +5,7 @@
 mod admin;
 mod backup;
 mod check;
+mod key;
 mod serve;
 
 use std::{os::unix::fs::DirBuilderExt as _, path::PathBuf, process::ExitCode, sync::Arc};
@@ -90,6 +91,9 @@ enum Command {
     /// People
     #[command(subcommand)]
     User(admin::UserCommand),
+    /// API keys
+    #[command(subcommand)]
+    Key(key::KeyCommand),
 }
 
 /// Runs the command line and answers its exit code.
@@ -102,7 +106,7 @@ pub fn main() -> ExitCode {
     };
     let json = cli.common.json;
     match runtime.block_on(run(cli)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => fail(&error, json),
     }
 }
@@ -132,7 +136,7 @@ fn brief(cause: &dyn std::fmt::Display) -> String {
     cause.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
-async fn run(cli: Cli) -> Result<()> {
+async fn run(cli: Cli) -> Result<ExitCode> {
     let common = cli.common;
     let mut overrides = Overrides { config: common.config, data_dir: common.data_dir, log: common.log, ..Overrides::default() };
     let command = cli.command.unwrap_or_else(|| Command::Serve(serve::ServeArgs::default()));
@@ -148,8 +152,11 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Openapi { write, .. } => openapi(write.as_deref()),
         Command::Account(command) => admin::account(&open(&Settings::load(&overrides)?).await?, command, common.json).await,
         Command::Realm(command) => admin::realm(&open(&Settings::load(&overrides)?).await?, command, common.json).await,
+        Command::Key(key::KeyCommand::CheckFormat) => return key::check_format(&Settings::load(&overrides)?, common.json),
+        Command::Key(command) => key::key(&open(&Settings::load(&overrides)?).await?, command, common.json).await,
         Command::User(command) => admin::user(&open(&Settings::load(&overrides)?).await?, command, common.json).await,
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn address(settings: &Settings) -> Address {

@@ -82,6 +82,7 @@ pub struct Settings {
     pub hash_iterations: u32,
     pub hash_permits: usize,
     pub hash_queue: usize,
+    pub api_key_prefix: String,
     pub max_connections: usize,
     pub body_limit: usize,
     /// Where `/metrics` is served, if anywhere.
@@ -115,6 +116,7 @@ struct Written {
     hash_iterations: u32,
     hash_permits: usize,
     hash_queue: usize,
+    api_key_prefix: String,
     max_connections: usize,
     body_limit: usize,
     metrics_listen: Option<SocketAddr>,
@@ -190,6 +192,7 @@ impl Settings {
             hash_iterations: written.hash_iterations,
             hash_permits: written.hash_permits,
             hash_queue: written.hash_queue,
+            api_key_prefix: written.api_key_prefix,
             max_connections: written.max_connections,
             body_limit: written.body_limit,
             metrics_listen: written.metrics_listen,

@@ -41,6 +41,14 @@ pub struct Account {
     pub created_at: DateTime<Utc>,
 }
 
+impl Account {
+    /// Whether it may act.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.status == AccountStatus::Active
+    }
+}
+
 /// What an account may use: requests per minute, and how many of each thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -50,6 +58,13 @@ pub struct Plan {
     pub max_realms: i32,
     pub max_members: i32,
     pub max_webhooks: i32,
+}
+
+/// An account together with what its plan grants: what the limits go by.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    pub account: Account,
+    pub plan: Plan,
 }
 
 /// The plan of every new account.

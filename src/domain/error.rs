@@ -73,6 +73,12 @@ pub enum Error {
         /// Why it is over.
         reason: EndReason,
     },
+    /// A good access token, but its person proved who they are too long ago for this operation.
+    #[error("this operation needs a fresh proof of who calls")]
+    StepUpRequired {
+        /// Seconds that the proof may be old.
+        max_age: i64,
+    },
     /// A good bearer token, but the request names another realm.
     #[error("the credential belongs to another realm")]
     RealmMismatch,
@@ -97,6 +103,18 @@ pub enum Error {
         /// The field whose value is in use.
         field: &'static str,
     },
+    /// The account is disabled: its people and keys may do nothing in its name.
+    #[error("this account is disabled")]
+    AccountDisabled,
+    /// The account has as many of these as its plan allows.
+    #[error("the plan allows no more {what}")]
+    PlanLimit {
+        /// Of what, in the plural.
+        what: &'static str,
+    },
+    /// The key was revoked, has expired or was rotated already.
+    #[error("the key is not in use any more")]
+    KeyNotActive,
     /// A limit was reached.
     #[error("too many requests")]
     RateLimited {
@@ -151,6 +169,7 @@ impl Error {
             Self::InvalidAccessToken => "invalid_access_token",
             Self::AccessTokenExpired => "access_token_expired",
             Self::SessionEnded { .. } => "session_ended",
+            Self::StepUpRequired { .. } => "step_up_required",
             Self::RealmMismatch => "realm_mismatch",
             Self::NotPermitted => "not_permitted",
             Self::NotFound => "not_found",
@@ -158,6 +177,9 @@ impl Error {
             Self::RealmSuspended => "realm_suspended",
             Self::Invalid(_) => "validation_failed",
             Self::Taken { .. } => "taken",
+            Self::AccountDisabled => "account_disabled",
+            Self::PlanLimit { .. } => "plan_limit_reached",
+            Self::KeyNotActive => "key_not_active",
             Self::RateLimited { .. } => "rate_limited",
             Self::Busy { .. } => "service_busy",
             Self::Unavailable(_) | Self::Conflict(_) => "service_unavailable",

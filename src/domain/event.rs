@@ -1,6 +1,8 @@
 //! The audit trail's words: who did what to whom.
 
-use super::id::{AccountId, RealmId, SessionId, UserId};
+use uuid::Uuid;
+
+use super::id::{AccountId, ApiKeyId, RealmId, SessionId, UserId};
 
 /// What happened. The word is stored and public.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +25,13 @@ pub enum Action {
     RealmCreated,
     RealmChanged,
     AccountCreated,
+    AccountChanged,
     AccountPlanChanged,
+    ApiKeyCreated,
+    ApiKeyChanged,
+    ApiKeyRotated,
+    ApiKeyRevoked,
+    ApiKeyLeaked,
 }
 
 impl Action {
@@ -49,6 +57,12 @@ impl Action {
             Self::RealmCreated => "realm.created",
             Self::RealmChanged => "realm.changed",
             Self::AccountCreated => "account.created",
+            Self::AccountChanged => "account.changed",
+            Self::ApiKeyCreated => "api_key.created",
+            Self::ApiKeyChanged => "api_key.changed",
+            Self::ApiKeyRotated => "api_key.rotated",
+            Self::ApiKeyRevoked => "api_key.revoked",
+            Self::ApiKeyLeaked => "api_key.leaked",
             Self::AccountPlanChanged => "account.plan_changed",
         }
     }
@@ -61,6 +75,8 @@ pub enum Actor {
     Anonymous,
     /// A signed-in person.
     User(UserId, SessionId),
+    /// A program with an API key.
+    Key(ApiKeyId),
     /// Whoever holds the command line.
     Operator,
 }
@@ -74,6 +90,8 @@ pub struct Event {
     pub action: Action,
     /// The user that it happened to.
     pub subject: Option<UserId>,
+    /// The thing that it happened to, if that is no user, realm or account: a key, an invitation.
+    pub target: Option<Uuid>,
     /// Client address as text; empty on the command line.
     pub ip: String,
     pub request_id: String,

@@ -70,6 +70,8 @@ ids! {
     DeviceId,
     /// One refresh token of a session's family.
     RefreshTokenId,
+    /// A scoped key of an account.
+    ApiKeyId,
     /// A mailed one-time token.
     OneTimeTokenId,
     /// A stored secret of a user.

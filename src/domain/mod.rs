@@ -4,6 +4,7 @@
 //! database, the network or HTTP. Statuses, SQL and templates live in the rings around it.
 
 pub mod account;
+pub mod api_key;
 pub mod clock;
 pub mod credential;
 pub mod device;
@@ -13,8 +14,10 @@ pub mod event;
 pub mod id;
 pub mod job;
 pub mod language;
+pub mod page;
 pub mod password;
 pub mod realm;
+pub mod scope;
 pub mod session;
 pub mod text;
 pub mod token;

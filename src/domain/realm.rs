@@ -63,6 +63,8 @@ pub struct RealmSettings {
     pub allowed_origins: Vec<String>,
     /// Exact addresses that a flow may lead a browser to.
     pub allowed_redirect_uris: Vec<String>,
+    /// Scopes that keys made in this realm may have beside the standard ones.
+    pub scopes: Vec<String>,
     /// Life spans, in seconds.
     pub lifetimes: Lifetimes,
 }
@@ -78,6 +80,7 @@ impl Default for RealmSettings {
             display_name: None,
             allowed_origins: Vec::new(),
             allowed_redirect_uris: Vec::new(),
+            scopes: Vec::new(),
             lifetimes: Lifetimes::default(),
         }
     }
@@ -104,6 +107,7 @@ impl RealmSettings {
         bound("lifetimes.verifyEmail", u64::from(span.verify_email), 600, 7 * 86_400);
         bound("lifetimes.verifyCode", u64::from(span.verify_code), 60, 3_600);
         bound("lifetimes.resetPassword", u64::from(span.reset_password), 300, 86_400);
+        faults.extend(super::scope::check_registered("scopes", &self.scopes));
         if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
     }
 }

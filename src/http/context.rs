@@ -1,6 +1,6 @@
 //! From a request to a [`Ctx`]: which realm, who calls, from where.
 //!
-//! Two extractors say at the operation's signature who may call it: [`Public`] and [`Session`]. Without one of them a
+//! An extractor says at the operation's signature who may call it: [`Public`], [`Session`], [`StepUp`]. Without one of them a
 //! handler has no context and can reach no use case, so that an operation without an access rule does not compile.
 
 use std::sync::Arc;
@@ -21,8 +21,9 @@ use crate::{
     service::{Client, Ctx, Principal, authentication, realms},
 };
 
-/// Name of the one security scheme of the native dialect.
-pub(super) const BEARER: &str = "bearer";
+/// Names of the security schemes: the access rules, as the OpenAPI files show them.
+const BEARER: &str = "bearer";
+const STEP_UP: &str = "stepUp";
 
 /// The header that names a realm.
 const REALM_HEADER: &str = "x-realm";
@@ -32,6 +33,9 @@ pub(super) struct Public(pub(super) Ctx);
 
 /// A signed-in person: an access token in `Authorization: Bearer` (RFC 6750 section 2.1). Its realm is the realm.
 pub(super) struct Session(pub(super) Ctx);
+
+/// A signed-in person who proved who they are within the last ten minutes: for what a stolen token must not do.
+pub(super) struct StepUp(pub(super) Ctx);
 
 /// What every context starts from.
 struct Origin<'a> {
@@ -89,6 +93,13 @@ async fn session(req: &Request) -> Result<Ctx> {
     Ok(Ctx { realm, principal: Principal::User(user), client: origin.client, request_id: origin.request_id })
 }
 
+async fn step_up(req: &Request) -> Result<Ctx> {
+    let ctx = session(req).await?;
+    let now = req.data::<Arc<App>>().map(|app| app.clock.now()).ok_or_else(|| Error::internal("the application is not attached to the request"))?;
+    ctx.stepped_up(now)?;
+    Ok(ctx)
+}
+
 /// The one bearer token of a request. Two `Authorization` headers are refused: proxies disagree on which one counts.
 fn bearer_token(req: &Request) -> Result<&str> {
     let mut values = req.headers().get_all(header::AUTHORIZATION).iter();
@@ -110,6 +121,23 @@ impl<'a> FromRequest<'a> for Public {
     }
 }
 
+/// A security scheme whose credential is a bearer token of that format.
+fn bearer_scheme(registry: &mut Registry, name: &'static str, format: &'static str, description: &'static str) {
+    registry.create_security_scheme(
+        name,
+        MetaSecurityScheme {
+            ty: "http",
+            description: Some(description),
+            name: None,
+            key_in: None,
+            scheme: Some("bearer"),
+            bearer_format: Some(format),
+            flows: None,
+            openid_connect_url: None,
+        },
+    );
+}
+
 impl<'a> ApiExtractor<'a> for Session {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
 
@@ -117,19 +145,7 @@ impl<'a> ApiExtractor<'a> for Session {
     type ParamRawType = ();
 
     fn register(registry: &mut Registry) {
-        registry.create_security_scheme(
-            BEARER,
-            MetaSecurityScheme {
-                ty: "http",
-                description: Some("The access token of a sign-in: `Authorization: Bearer <token>`."),
-                name: None,
-                key_in: None,
-                scheme: Some("bearer"),
-                bearer_format: Some("JWT"),
-                flows: None,
-                openid_connect_url: None,
-            },
-        );
+        bearer_scheme(registry, BEARER, "JWT", "The access token of a sign-in: `Authorization: Bearer <token>`.");
     }
 
     fn security_schemes() -> Vec<&'static str> {
@@ -138,5 +154,24 @@ impl<'a> ApiExtractor<'a> for Session {
 
     async fn from_request(req: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<Self::ParamType>) -> poem::Result<Self> {
         session(req).await.map(Self).map_err(|error| Failure::from(error).into())
+    }
+}
+
+impl<'a> ApiExtractor<'a> for StepUp {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        bearer_scheme(registry, STEP_UP, "JWT", "The access token of a sign-in that is at most ten minutes old; else 401 `step_up_required`.");
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![STEP_UP]
+    }
+
+    async fn from_request(req: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<Self::ParamType>) -> poem::Result<Self> {
+        step_up(req).await.map(Self).map_err(|error| Failure::from(error).into())
     }
 }

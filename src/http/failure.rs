@@ -46,6 +46,8 @@ impl From<Failure> for poem::Error {
 }
 
 const NO_TOKEN: &str = r#"Bearer realm="realmgate""#;
+/// RFC 9470 section 3.
+const STEP_UP: &str = r#"Bearer realm="realmgate", error="insufficient_user_authentication", max_age=600"#;
 const BAD_TOKEN: &str = r#"Bearer realm="realmgate", error="invalid_token""#;
 
 impl Failure {
@@ -165,6 +167,7 @@ impl From<Error> for Failure {
             Error::InvalidAccessToken => (StatusCode::UNAUTHORIZED, "The access token is not valid."),
             Error::AccessTokenExpired => (StatusCode::UNAUTHORIZED, "The access token has expired. Refresh it."),
             Error::SessionEnded { .. } => (StatusCode::UNAUTHORIZED, "The session has ended. Sign in again."),
+            Error::StepUpRequired { .. } => (StatusCode::UNAUTHORIZED, "This needs a fresh proof of who you are. Sign in again, then repeat it."),
             Error::RealmMismatch => (StatusCode::UNAUTHORIZED, "The credential belongs to another realm than the one that the request names."),
             Error::NotPermitted => (StatusCode::FORBIDDEN, "The caller may not do this."),
             Error::NotFound => (StatusCode::NOT_FOUND, "There is nothing here."),
@@ -172,6 +175,9 @@ impl From<Error> for Failure {
             Error::RealmSuspended => (StatusCode::FORBIDDEN, "This realm is suspended."),
             Error::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "Some values are not acceptable; `errors` names them."),
             Error::Taken { .. } => (StatusCode::CONFLICT, "This value is in use already."),
+            Error::AccountDisabled => (StatusCode::FORBIDDEN, "This account is disabled."),
+            Error::PlanLimit { .. } => (StatusCode::FORBIDDEN, "The account has as many of these as its plan allows."),
+            Error::KeyNotActive => (StatusCode::CONFLICT, "This key was revoked, has expired or was rotated already."),
             Error::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "Too many requests. Wait and try again."),
             Error::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "The service is busy. Nothing was done; try again."),
             Error::Unavailable(_) | Error::Conflict(_) => (StatusCode::SERVICE_UNAVAILABLE, "The service is unavailable for the moment. Try again."),
@@ -190,6 +196,7 @@ impl From<Error> for Failure {
         failure.challenge = match &error {
             Error::MissingCredential => Some(NO_TOKEN),
             Error::InvalidAccessToken | Error::AccessTokenExpired | Error::SessionEnded { .. } | Error::RealmMismatch => Some(BAD_TOKEN),
+            Error::StepUpRequired { .. } => Some(STEP_UP),
             // RFC 9110 section 15.5.2: every 401 says what would be accepted.
             Error::InvalidCredentials | Error::InvalidRefreshToken { .. } => Some(NO_TOKEN),
             _ => None,

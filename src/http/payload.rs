@@ -27,6 +27,9 @@ pub(crate) struct OptionalJson<T>(pub(crate) T);
 /// 200 with a JSON body.
 pub(crate) struct Reply<T>(pub(crate) T);
 
+/// 201 with a JSON body: something new exists.
+pub(crate) struct Created<T>(pub(crate) T);
+
 /// 202 with a JSON body: the rest happens later.
 pub(crate) struct Accepted<T>(pub(crate) T);
 
@@ -132,6 +135,7 @@ macro_rules! reply {
     };
 }
 reply!(Reply, OK, 200);
+reply!(Created, CREATED, 201);
 reply!(Accepted, ACCEPTED, 202);
 
 impl IntoResponse for NoContent {

@@ -17,14 +17,16 @@ pub(crate) const E413: u32 = 1 << 4;
 pub(crate) const E415: u32 = 1 << 5;
 pub(crate) const E422: u32 = 1 << 6;
 pub(crate) const E503: u32 = 1 << 7;
+pub(crate) const E409: u32 = 1 << 8;
 /// Any operation may meet a fault of ours, and says so.
 const ALWAYS: (u16, &str) = (500, "A fault of the service; `requestId` finds it in the log.");
 
-const SETS: [(u32, u16, &str); 8] = [
+const SETS: [(u32, u16, &str); 9] = [
     (E400, 400, "The request has another shape than this operation takes, or its token is not good."),
     (E401, 401, "No credential, or none that is good."),
     (E403, 403, "The caller may not do this."),
     (E404, 404, "There is nothing here."),
+    (E409, 409, "What is there already stands against it."),
     (E413, 413, "The body is too large."),
     (E415, 415, "The body is not JSON."),
     (E422, 422, "Some values are not acceptable; `errors` names them."),

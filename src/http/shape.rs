@@ -22,6 +22,9 @@ use crate::domain::FieldError;
 /// Longest string where the schema sets no length.
 const MAX_STRING: usize = 8_192;
 
+/// Longest instant.
+const MAX_INSTANT: usize = 64;
+
 struct Shape {
     root: MetaSchemaRef,
     schemas: BTreeMap<String, MetaSchema>,
@@ -178,7 +181,8 @@ impl Walk<'_> {
                 }
             }
             ("boolean", Value::Bool(_)) | ("number", Value::Number(_)) | ("", _) => {}
-            ("integer", Value::Number(number)) if number.is_i64() || number.is_u64() => {}
+            ("integer", Value::Number(number)) if number.is_i64() => {}
+            ("integer", Value::Number(number)) if number.is_u64() => self.values.push(FieldError::new(path, "out_of_range", "is too large")),
             (wanted, _) => self.shape.push(FieldError::new(path, "wrong_type", format!("must be {}", with_article(wanted)))),
         }
     }
@@ -201,9 +205,12 @@ impl Walk<'_> {
         if text.contains('\0') {
             self.values.push(FieldError::new(path, "invalid_character", "must not contain the character U+0000"));
         }
-        let most = schema.max_length.unwrap_or(MAX_STRING);
+        let is_instant = schema.format == Some("date-time");
+        let most = schema.max_length.unwrap_or(if is_instant { MAX_INSTANT } else { MAX_STRING });
         if text.chars().count() > most {
             self.values.push(FieldError::new(path, "too_long", format!("must have {most} characters at most")));
+        } else if is_instant && chrono::DateTime::parse_from_rfc3339(text).is_err() {
+            self.values.push(FieldError::new(path, "invalid_instant", "must be an instant of RFC 3339, such as 2030-01-31T12:00:00Z"));
         }
     }
 }

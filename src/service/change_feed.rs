@@ -12,7 +12,7 @@ use crate::{
     app::App,
     domain::{
         Result,
-        id::{SessionId, UserId},
+        id::{AccountId, ApiKeyId, SessionId, UserId},
         session::EndReason,
     },
     store::{self, revocations::RevocationKind},
@@ -62,6 +62,8 @@ impl Feed {
                     }
                     RevocationKind::User => app.caches.forget_user(row.realm_id, UserId(row.subject)),
                     RevocationKind::Realm => app.caches.forget_realm(row.realm_id),
+                    RevocationKind::Account => app.caches.forget_account(AccountId(row.subject)),
+                    RevocationKind::ApiKey => app.caches.forget_key(ApiKeyId(row.subject)),
                 }
             }
             if (rows.len() as u64) < PAGE {

@@ -2,7 +2,9 @@
 //!
 //! Every function takes `&App` and `&Ctx` first and speaks domain types only; which protocol asks is not known here.
 
+mod access;
 pub mod accounts;
+pub mod api_keys;
 pub mod authentication;
 pub mod change_feed;
 pub mod devices;
@@ -35,6 +37,9 @@ use crate::domain::{
     language::Language,
     realm::Realm,
 };
+
+/// How old the proof behind a session may be where a stolen access token would do lasting harm.
+const STEP_UP_SECONDS: i64 = 600;
 
 /// A signed-in caller, as the access token proves them.
 #[derive(Clone, Debug)]
@@ -114,6 +119,15 @@ impl Ctx {
         }
     }
 
+    /// The signed-in caller, if they proved who they are within the last ten minutes (security decision D13).
+    ///
+    /// # Errors
+    /// [`Error::StepUpRequired`] if that is longer ago, [`Error::MissingCredential`] without a session.
+    pub fn stepped_up(&self, now: DateTime<Utc>) -> Result<&SignedIn> {
+        let me = self.signed_in()?;
+        if now.timestamp() - me.auth_time <= STEP_UP_SECONDS { Ok(me) } else { Err(Error::StepUpRequired { max_age: STEP_UP_SECONDS }) }
+    }
+
     /// The right to run the installation.
     ///
     /// # Errors
@@ -135,6 +149,7 @@ impl Ctx {
             actor,
             action,
             subject,
+            target: None,
             ip: self.client.ip.to_string(),
             request_id: self.request_id.clone(),
         }

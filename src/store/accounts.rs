@@ -3,14 +3,15 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, ExprTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, ExprTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     sea_query::{Expr, Query},
 };
 
 use crate::domain::{
     Result,
-    account::{Account, AccountStatus, Plan},
-    id::AccountId,
+    account::{Account, AccountStatus, Plan, Terms},
+    id::{AccountId, RealmId, UserId},
+    page::PageRequest,
 };
 
 super::entity!("accounts" {
@@ -124,6 +125,65 @@ pub async fn list(db: &impl ConnectionTrait, below: Option<AccountId>) -> Result
         query = query.filter(Column::Id.in_subquery(inside));
     }
     query.all(db).await?.into_iter().map(account).collect()
+}
+
+/// The accounts that a user sees, oldest first: where they have a place, and what is below where they are owner or admin.
+///
+/// # Errors
+/// What the database says.
+pub async fn list_visible(db: &impl ConnectionTrait, realm: RealmId, user: UserId, page: &PageRequest<AccountId>) -> Result<Vec<Account>> {
+    let inside = super::memberships::visible_accounts(realm, user);
+    let mut query = Entity::find().filter(Column::Id.in_subquery(inside)).order_by_asc(Column::Id).limit(page.to_read());
+    if let Some(after) = page.after {
+        query = query.filter(Column::Id.gt(after));
+    }
+    query.all(db).await?.into_iter().map(account).collect()
+}
+
+/// Holds an account's row until the transaction ends, so that what is counted below it stays true; `false` if there is
+/// no such account. Changes nothing: the update is there for its row lock, which both databases understand.
+///
+/// # Errors
+/// What the database says.
+pub async fn hold(db: &impl ConnectionTrait, id: AccountId) -> Result<bool> {
+    let update = Entity::update_many().col_expr(Column::UpdatedAt, Expr::col(Column::UpdatedAt)).filter(Column::Id.eq(id));
+    Ok(update.exec(db).await?.rows_affected == 1)
+}
+
+/// Gives an account another name; `false` if there is no such account.
+///
+/// # Errors
+/// What the database says.
+pub async fn rename(db: &impl ConnectionTrait, id: AccountId, name: &str, now: DateTime<Utc>) -> Result<bool> {
+    let update = Entity::update_many().col_expr(Column::Name, Expr::value(name)).col_expr(Column::UpdatedAt, Expr::value(now)).filter(Column::Id.eq(id));
+    Ok(update.exec(db).await?.rows_affected == 1)
+}
+
+/// Enables or disables an account; `false` if there is no such account.
+///
+/// # Errors
+/// What the database says.
+pub async fn set_status(db: &impl ConnectionTrait, id: AccountId, status: AccountStatus, now: DateTime<Utc>) -> Result<bool> {
+    let update = Entity::update_many().col_expr(Column::Status, Expr::value(status.as_str())).col_expr(Column::UpdatedAt, Expr::value(now));
+    Ok(update.filter(Column::Id.eq(id)).exec(db).await?.rows_affected == 1)
+}
+
+/// How many accounts are directly below one.
+///
+/// # Errors
+/// What the database says.
+pub async fn count_children(db: &impl ConnectionTrait, id: AccountId) -> Result<u64> {
+    Ok(Entity::find().filter(Column::ParentId.eq(id)).count(db).await?)
+}
+
+/// The account of that id with its plan.
+///
+/// # Errors
+/// What the database says.
+pub async fn find_terms(db: &impl ConnectionTrait, id: AccountId) -> Result<Option<Terms>> {
+    let Some(account) = find(db, id).await? else { return Ok(None) };
+    let plan = find_plan(db, &account.plan_id).await?;
+    Ok(plan.map(|plan| Terms { account, plan }))
 }
 
 /// Moves an account to another plan; `false` if there is no such account.

@@ -6,7 +6,7 @@ use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait as _};
 use crate::domain::{
     Result,
     event::{Actor, Event},
-    id::{EventId, SessionId, UserId},
+    id::{ApiKeyId, EventId, SessionId, UserId},
 };
 
 super::entity!("audit_events" {
@@ -17,8 +17,10 @@ super::entity!("audit_events" {
     actor_kind: String,
     actor_user_id: Option<UserId>,
     actor_session_id: Option<SessionId>,
+    actor_key_id: Option<ApiKeyId>,
     action: String,
     subject_user_id: Option<UserId>,
+    target_id: Option<Uuid>,
     ip: String,
     request_id: String,
     created_at: Instant,
@@ -30,10 +32,11 @@ use entity::{ActiveModel, Entity};
 /// # Errors
 /// What the database says.
 pub async fn insert(db: &impl ConnectionTrait, id: EventId, event: &Event, now: DateTime<Utc>) -> Result<()> {
-    let (kind, user, session): (_, Option<UserId>, Option<SessionId>) = match event.actor {
-        Actor::Anonymous => ("anonymous", None, None),
-        Actor::User(user, session) => ("user", Some(user), Some(session)),
-        Actor::Operator => ("operator", None, None),
+    let (kind, user, session, key): (_, Option<UserId>, Option<SessionId>, Option<ApiKeyId>) = match event.actor {
+        Actor::Anonymous => ("anonymous", None, None, None),
+        Actor::User(user, session) => ("user", Some(user), Some(session), None),
+        Actor::Key(key) => ("api_key", None, None, Some(key)),
+        Actor::Operator => ("operator", None, None, None),
     };
     let row = ActiveModel {
         id: Set(id),
@@ -42,8 +45,10 @@ pub async fn insert(db: &impl ConnectionTrait, id: EventId, event: &Event, now: 
         actor_kind: Set(kind.to_owned()),
         actor_user_id: Set(user),
         actor_session_id: Set(session),
+        actor_key_id: Set(key),
         action: Set(event.action.as_str().to_owned()),
         subject_user_id: Set(event.subject),
+        target_id: Set(event.target),
         ip: Set(event.ip.clone()),
         request_id: Set(event.request_id.clone()),
         created_at: Set(now),

@@ -4,11 +4,12 @@ use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, FromQueryResult, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    sea_query::{Alias, Expr, ExprTrait as _},
+    sea_query::{Alias, Expr, ExprTrait as _, Query},
 };
 
 use crate::domain::{
     Result,
+    account::AccountStatus,
     id::{AccountId, RealmId, UserId},
     user::{Membership, Role},
 };
@@ -23,6 +24,23 @@ super::entity!("memberships" {
     created_at: Instant,
 });
 use entity::{ActiveModel, Column, Entity};
+
+/// What a user is in an account or in one above it.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    pub role: Role,
+    /// 0 in the account itself.
+    pub depth: i32,
+    /// Whether the account that the role is in is active.
+    pub active: bool,
+}
+
+#[derive(FromQueryResult)]
+struct StandingRow {
+    role: String,
+    depth: i32,
+    status: String,
+}
 
 #[derive(FromQueryResult)]
 struct Place {
@@ -57,4 +75,43 @@ pub async fn list_for_user(db: &impl ConnectionTrait, realm: RealmId, user: User
             Ok(Membership { account_id: row.account_id, account_name: row.account_name, role })
         })
         .collect()
+}
+
+/// The names of the tree's table, which belongs to `accounts`.
+fn tree(column: &'static str) -> (Alias, Alias) {
+    (Alias::new("account_paths"), Alias::new(column))
+}
+
+/// Everything that a user is in `account` and in the accounts above it.
+///
+/// # Errors
+/// What the database says.
+pub async fn standings(db: &impl ConnectionTrait, realm: RealmId, user: UserId, account: AccountId) -> Result<Vec<Standing>> {
+    let accounts = Alias::new("accounts");
+    let mut query = Entity::find().filter(Column::RealmId.eq(realm)).filter(Column::UserId.eq(user)).select_only().column(Column::Role);
+    query = query.expr_as(Expr::col(tree("depth")), "depth").expr_as(Expr::col((accounts.clone(), Alias::new("status"))), "status");
+    sea_orm::QueryTrait::query(&mut query)
+        .inner_join(Alias::new("account_paths"), Expr::col(tree("ancestor_id")).equals((Entity, Column::AccountId)))
+        .inner_join(accounts.clone(), Expr::col((accounts, Alias::new("id"))).equals((Entity, Column::AccountId)))
+        .and_where(Expr::col(tree("descendant_id")).eq(account));
+    let rows = query.into_model::<StandingRow>().all(db).await?;
+    rows.into_iter()
+        .map(|row| {
+            let role = Role::parse(&row.role).ok_or_else(|| super::unknown_word("memberships.role", &row.role))?;
+            Ok(Standing { role, depth: row.depth, active: AccountStatus::parse(&row.status) == Some(AccountStatus::Active) })
+        })
+        .collect()
+}
+
+/// The ids of the accounts that a user sees.
+pub(super) fn visible_accounts(realm: RealmId, user: UserId) -> sea_orm::sea_query::SelectStatement {
+    let manages = Expr::col((Entity, Column::Role)).is_in([Role::Owner.as_str(), Role::Admin.as_str()]);
+    Query::select()
+        .column(tree("descendant_id"))
+        .from(Entity)
+        .inner_join(Alias::new("account_paths"), Expr::col(tree("ancestor_id")).equals((Entity, Column::AccountId)))
+        .and_where(Expr::col((Entity, Column::RealmId)).eq(realm))
+        .and_where(Expr::col((Entity, Column::UserId)).eq(user))
+        .and_where(Expr::col(tree("depth")).eq(0).or(manages))
+        .to_owned()
 }

@@ -33,14 +33,22 @@ pub enum RevocationKind {
     User,
     /// Something about a realm changed.
     Realm,
+    /// Something about an account changed.
+    Account,
+    /// Something about an API key changed.
+    ApiKey,
 }
 
 impl RevocationKind {
+    const ALL: [Self; 5] = [Self::Session, Self::User, Self::Realm, Self::Account, Self::ApiKey];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Session => "session",
             Self::User => "user",
             Self::Realm => "realm",
+            Self::Account => "account",
+            Self::ApiKey => "api_key",
         }
     }
 }
@@ -95,7 +103,7 @@ pub async fn insert_sessions(db: &impl ConnectionTrait, realm: RealmId, sessions
 pub async fn since(db: &impl ConnectionTrait, after: i64, limit: u64) -> Result<Vec<Revocation>> {
     let rows = Entity::find().filter(Column::Seq.gt(after)).order_by_asc(Column::Seq).limit(limit).all(db).await?;
     // A kind that a newer version writes means nothing to this one's caches.
-    let kind = |word: &str| [RevocationKind::Session, RevocationKind::User, RevocationKind::Realm].into_iter().find(|kind| kind.as_str() == word);
+    let kind = |word: &str| RevocationKind::ALL.into_iter().find(|kind| kind.as_str() == word);
     let line = |row: entity::Model| {
         let kind = kind(&row.kind)?;
         Some(Revocation { seq: row.seq, realm_id: row.realm_id, kind, subject: row.subject_id, reason: row.reason })

@@ -3,17 +3,18 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::ConnectionTrait;
 
-use super::{devices, mail_requests, mailbox, one_time_tokens, primitive, revocations, sessions};
+use super::{api_keys, devices, mail_requests, mailbox, one_time_tokens, primitive, revocations, sessions};
 use crate::domain::Result;
 
 /// Deletes rows past their time and answers how many: ended sessions after 30 days (until then their reason can be
-/// asked for), devices when they count as unknown, mails of the mailbox and expired one-time tokens after a week, the rest after a day.
+/// asked for), ended API keys after 90, devices when they count as unknown, mails of the mailbox and expired one-time tokens after a week, the rest after a day.
 ///
 /// # Errors
 /// What the database says; what was deleted by then stays deleted.
 pub async fn sweep(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<u64> {
     let day = TimeDelta::days(1);
     let mut swept = sessions::delete_over_before(db, now - day * 30).await?;
+    swept += api_keys::delete_before(db, now - day * 90).await?;
     swept += one_time_tokens::delete_before(db, now - day * 7).await?;
     swept += devices::delete_before(db, now - crate::domain::device::KNOWN_FOR).await?;
     swept += mailbox::delete_before(db, now - day * 7).await?;

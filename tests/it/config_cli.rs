@@ -94,6 +94,33 @@ fn members(value: &Value) -> Vec<&str> {
 }
 
 #[test]
+fn keys_are_made_listed_revoked_and_told_from_other_texts() {
+    let shell = Shell::new();
+    let made = shell.run(&["key", "create", "Import", "--scope", "chat:read", "--ip", "10.0.0.0/8", "--rate-limit", "5", "--json"]).code(0).json();
+    let text = made["key"].as_str().unwrap();
+    assert_eq!((&made["apiKey"]["status"], &made["apiKey"]["createdBy"]), (&"active".into(), &Value::Null));
+    let id = made["apiKey"]["id"].as_str().unwrap();
+    let plain = shell.run(&["key", "create", "Test", "--scope", "chat:read", "--test"]).code(0);
+    assert!(plain.out.starts_with("conv_test_") && plain.out.lines().count() == 1 && plain.err.contains("the only time"), "{}", plain.out);
+    let table = shell.run(&["key", "list"]).code(0).out;
+    assert!(table.lines().count() == 3 && table.contains("active") && !table.contains(text), "{table}");
+    shell.run(&["key", "create", "X", "--scope", "chat:eat"]).complains(2, &["scopes.0"]);
+    shell.run(&["key", "revoke", "x"]).complains(2, &["realmgate key list"]);
+    let revoked = shell.run(&["key", "revoke", id, "--json"]).code(0).json();
+    assert_eq!(revoked["items"][0]["status"], "revoked");
+    let told = shell.feed(&["key", "check-format", "--json"], text).code(0).json();
+    assert_eq!((&told["wellFormed"], &told["id"]), (&true.into(), &id.into()));
+    for wrong in ["", "conv_", &text[1..], &text.replace("conv_", "conv_test_"), &format!("{text}0"), &text.to_uppercase()] {
+        let told = shell.feed(&["key", "check-format"], wrong).code(1);
+        assert!(told.out.starts_with("This is no key: "), "{}", told.out);
+    }
+    let other = Shell::new().with("REALMGATE_API_KEY_PREFIX", "acme");
+    assert!(other.feed(&["key", "check-format"], text).code(1).out.contains("acme_"));
+    assert!(!other.data().exists(), "it opens no database");
+    Shell::new().with("REALMGATE_API_KEY_PREFIX", "Acme_").run(&["key", "list"]).complains(2, &["api_key_prefix"]);
+}
+
+#[test]
 fn accounts_are_made_listed_and_moved() {
     let shell = Shell::new();
     let made = shell.run(&["account", "create", "Acme", "--json"]).code(0).json();

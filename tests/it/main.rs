@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on must stop")]
 #![expect(unreachable_pub, reason = "one binary, which nobody depends on")]
 
+mod api_keys;
 mod architecture;
 mod backup;
 mod bad_input;
@@ -9,6 +10,7 @@ mod config_cli;
 mod devices;
 mod flows;
 mod languages;
+mod key_races;
 mod listener;
 mod login;
 mod mail;

@@ -2,12 +2,14 @@
 //! operation that has no row here fails, so that none is forgotten.
 
 use chrono::TimeDelta;
+use realmgate::domain::user::Role;
 use serde_json::{Value, json};
 
 use crate::{
     on_both,
     support::{
         PASSWORD, Reply, TestApp, User,
+        keys::{Key, plain_key},
         spec::{Operation, operations},
     },
 };
@@ -32,6 +34,8 @@ const CALLERS: [(&str, Option<&str>); 6] = [
 /// How an operation is asked, and which status its rightful caller gets; for a public operation also what the same secret
 /// or address gets at another realm.
 struct Row {
+    /// What the path's parameters are, where that is not the owner's session.
+    path: Vec<(&'static str, String)>,
     body: Option<Value>,
     good: u16,
     foreign: u16,
@@ -51,15 +55,25 @@ async fn signed_in(app: &TestApp, realm: &str, email: &str) -> User {
 async fn world(app: &TestApp) {
     app.realm(OWN).await;
     app.realm(OTHER).await;
-    app.user_in(OWN, OWNER).await;
+    let owner = app.user_in(OWN, OWNER).await;
+    let account = app.account("canary account", None, "pro").await;
+    app.place(&account, OWN, &owner.id, Role::Owner).await;
     app.user_in(OWN, NEIGHBOUR).await;
     app.user_in(OTHER, STRANGER).await;
 }
 
+/// The account that the owner has.
+async fn account_of(app: &TestApp) -> String {
+    let accounts = realmgate::service::accounts::list(app.app(), &app.operator().await, None).await.unwrap();
+    accounts.iter().find(|account| account.name == "canary account").unwrap().id.to_string()
+}
+
 /// A row of the matrix, made anew for each question, because some secrets are good once.
 async fn row(app: &TestApp, operation: &str) -> Row {
-    let row = |body: Value, good, foreign| Row { body: Some(body), good, foreign };
-    let plain = |good| Row { body: None, good, foreign: good };
+    let row = |body: Value, good, foreign| Row { path: Vec::new(), body: Some(body), good, foreign };
+    let plain = |good| Row { path: Vec::new(), body: None, good, foreign: good };
+    let account = account_of(app).await;
+    let in_account = |body: Option<Value>, good| Row { path: vec![("id", account.clone())], body, good, foreign: good };
     let home = app.anonymous().realm(OWN);
     match operation {
         "sign_up" => row(json!({ "name": "N", "email": format!("new-{}@example.com", tick(app)), "password": PASSWORD }), 202, 202),
@@ -85,11 +99,30 @@ async fn row(app: &TestApp, operation: &str) -> Row {
         "log_out" => row(json!({}), 204, 401),
         "get_me" | "list_sessions" | "inspect_access_token" => plain(200),
         "end_session" => plain(204),
+        "list_accounts" => plain(200),
+        "create_account" => row(json!({ "name": "canary account below", "parentId": account }), 201, 404),
+        "get_account" | "list_api_keys" => in_account(None, 200),
+        "update_account" => in_account(Some(json!({ "name": "canary account" })), 200),
+        "create_api_key" => in_account(Some(plain_key()), 201),
+        "get_api_key" | "revoke_api_key" | "update_api_key" | "rotate_api_key" => {
+            let owner = signed_in(app, OWN, OWNER).await;
+            let key = Key::of(app.anonymous().bearer(&owner.access).make_key(&account, &plain_key()).await);
+            let (body, good) = match operation {
+                "update_api_key" => (Some(json!({ "name": "canary" })), 200),
+                "rotate_api_key" => (Some(json!({})), 201),
+                "revoke_api_key" => (None, 204),
+                _ => (None, 200),
+            };
+            Row { path: vec![("id", account.clone()), ("key_id", key.id)], ..in_account(body, good) }
+        }
         other => panic!("the operation {other} has no row in the tenancy matrix: add it"),
     }
 }
 
-async fn ask(app: &TestApp, operation: &Operation, realm: Option<&str>, token: Option<&str>, id: &str, body: Option<&Value>) -> Reply {
+async fn ask(app: &TestApp, operation: &Operation, realm: Option<&str>, token: Option<&str>, id: &str, row: &Row) -> Reply {
+    let body = row.body.as_ref();
+    let named: Vec<_> = row.path.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let path = if named.is_empty() { operation.at(id) } else { operation.with(&named) };
     let mut client = app.anonymous();
     if let Some(realm) = realm {
         client = client.realm(realm);
@@ -98,7 +131,7 @@ async fn ask(app: &TestApp, operation: &Operation, realm: Option<&str>, token: O
         client = client.bearer(token);
     }
     let text = body.map(Value::to_string).unwrap_or_default();
-    let reply = client.send(operation.method.clone(), &operation.at(id), body.map(|_| "application/json"), text).await;
+    let reply = client.send(operation.method.clone(), &path, body.map(|_| "application/json"), text).await;
     assert!(operation.statuses.contains(&reply.status.as_u16()), "{}: {} is not declared", operation.id, reply.status);
     reply
 }
@@ -128,19 +161,20 @@ on_both!(every_operation_with_a_session_by_everybody_at_every_realm, |app| {
                 let row = row(&app, &operation.id).await;
                 let owner = signed_in(&app, OWN, OWNER).await;
                 let token = token_of(&app, caller, &owner).await;
-                let reply = ask(&app, &operation, realm, token.as_deref(), &owner.session, row.body.as_ref()).await;
+                let reply = ask(&app, &operation, realm, token.as_deref(), &owner.session, &row).await;
                 let wanted = match home {
                     None => 401,
                     Some(home) if realm.is_some_and(|realm| realm != home) => 401,
                     // Everybody may do this to what is theirs; the id in the path is the owner's.
-                    Some(_) if operation.has_path_id() && caller != "the owner" => 404,
+                    Some(_) if (operation.has_path_id() || operation.id == "create_account") && caller != "the owner" => 404,
                     Some(_) => row.good,
                 };
                 let context = format!("{} by {caller} at {realm:?}: {} {}", operation.id, reply.status, reply.text());
                 assert_eq!(reply.status.as_u16(), wanted, "{context}");
                 assert_eq!(reply.header("www-authenticate").starts_with("Bearer "), wanted == 401, "{context}");
                 assert!(home == Some(OWN) || !reply.text().contains("canary"), "{context}");
-                let alive = if caller == "the owner" && [204].contains(&wanted) { 401 } else { 200 };
+                let ends = ["end_session", "log_out"].contains(&operation.id.as_str());
+                let alive = if caller == "the owner" && wanted == 204 && ends { 401 } else { 200 };
                 app.anonymous().bearer(&owner.access).get("/api/v1/me").await.assert(alive);
             }
         }
@@ -153,13 +187,13 @@ on_both!(every_public_operation_at_every_realm, |app| {
         // A credential that nobody asked for changes nothing.
         for token in [None, Some("garbage")] {
             let row_here = row(&app, &operation.id).await;
-            let reply = ask(&app, &operation, Some(OWN), token, "", row_here.body.as_ref()).await;
+            let reply = ask(&app, &operation, Some(OWN), token, "", &row_here).await;
             assert_eq!(reply.status.as_u16(), row_here.good, "{}: {}", operation.id, reply.text());
             let row_there = row(&app, &operation.id).await;
-            let reply = ask(&app, &operation, Some(OTHER), token, "", row_there.body.as_ref()).await;
+            let reply = ask(&app, &operation, Some(OTHER), token, "", &row_there).await;
             assert_eq!(reply.status.as_u16(), row_there.foreign, "{} at another realm: {}", operation.id, reply.text());
             assert!(!reply.text().contains("canary"), "{}: {}", operation.id, reply.text());
-            ask(&app, &operation, Some("no-such.example.com"), token, "", row_there.body.as_ref()).await.assert_problem(404, "realm_not_found");
+            ask(&app, &operation, Some("no-such.example.com"), token, "", &row_there).await.assert_problem(404, "realm_not_found");
         }
     }
     app.run_jobs().await;

@@ -2,8 +2,12 @@
 //!
 //! Each file is one resource. A handler has three steps: decode, one service call, encode.
 
+mod account_wire;
+mod accounts;
+mod api_keys;
 mod auth;
 mod examples;
+mod key_wire;
 mod me;
 mod wire;
 
@@ -19,11 +23,15 @@ enum Group {
     Authentication,
     /// The signed-in person: profile, password, sessions.
     Me,
+    /// Customer organisations and who belongs to them.
+    Accounts,
+    /// Credentials of an account for programs.
+    ApiKeys,
 }
 
 /// The dialect as a poem service with its OpenAPI document.
 pub(super) fn api() -> OpenApiService<impl poem_openapi::OpenApi, ()> {
-    OpenApiService::new((auth::AuthApi, me::MeApi), "Realmgate", env!("CARGO_PKG_VERSION"))
+    OpenApiService::new((auth::AuthApi, me::MeApi, accounts::AccountsApi, api_keys::ApiKeysApi), "Realmgate", env!("CARGO_PKG_VERSION"))
         .summary("Identity for multi-tenant SaaS")
         .description(include_str!("intro.md"))
         .license(LicenseObject::new(env!("CARGO_PKG_LICENSE")).identifier(env!("CARGO_PKG_LICENSE")))

@@ -5,6 +5,7 @@ pub mod at_once;
 pub mod browser;
 pub mod client;
 pub mod database;
+pub mod keys;
 pub(crate) mod people;
 mod raw;
 pub mod server;

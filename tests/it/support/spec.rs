@@ -70,6 +70,15 @@ impl Operation {
         self.path.split('/').map(|part| if part.starts_with('{') { id } else { part }).collect::<Vec<_>>().join("/")
     }
 
+    /// The path with each parameter filled in by its name.
+    pub fn with(&self, values: &[(&str, &str)]) -> String {
+        let fill = |part: &str| match part.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            Some(name) => values.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("no value for {name} of {}", self.path)).1.to_owned(),
+            None => part.to_owned(),
+        };
+        self.path.split('/').map(fill).collect::<Vec<_>>().join("/")
+    }
+
     pub fn has_path_id(&self) -> bool {
         self.path.contains('{')
     }

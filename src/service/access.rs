@@ -1,0 +1,45 @@
+//! What a caller may do in an account: an owner or admin acts on the account and on everything below it.
+//!
+//! Read from the database each time and not from the access token: a role that was taken away a moment ago is gone.
+
+use super::{Ctx, Principal};
+use crate::{
+    domain::{Error, Result, id::AccountId, user::Role},
+    store::{self, Connection},
+};
+
+/// The caller's right to administer `account`: as its owner or as its admin, here or above.
+///
+/// # Errors
+/// [`Error::NotFound`] if the account is none that they belong to or that is below one they administer,
+/// [`Error::NotPermitted`] for a member without that right and for keys, [`Error::AccountDisabled`].
+pub(super) async fn administers(db: &impl Connection, ctx: &Ctx, account: AccountId) -> Result<Role> {
+    let me = match &ctx.principal {
+        Principal::Operator => return Ok(Role::Owner),
+        Principal::User(me) => me,
+        Principal::Anonymous => return Err(Error::MissingCredential),
+    };
+    let standings = store::memberships::standings(db, ctx.realm.id, me.user_id, account).await?;
+    let (mut found, mut refusal) = (None, Error::NotFound);
+    for standing in standings {
+        match standing.role {
+            Role::Owner if standing.active => found = Some(Role::Owner),
+            Role::Admin if standing.active => found = found.or(Some(Role::Admin)),
+            Role::Owner | Role::Admin => refusal = Error::AccountDisabled,
+            Role::Member if standing.depth == 0 => refusal = Error::NotPermitted,
+            Role::Member => {}
+        }
+    }
+    found.ok_or(refusal)
+}
+
+/// Whether the caller may see that `account` exists.
+///
+/// # Errors
+/// [`Error::NotFound`] if not.
+pub(super) async fn sees(db: &impl Connection, ctx: &Ctx, account: AccountId) -> Result<()> {
+    match administers(db, ctx, account).await {
+        Ok(_) | Err(Error::NotPermitted | Error::AccountDisabled) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
