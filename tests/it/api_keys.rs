@@ -282,6 +282,7 @@ on_both!(a_key_outlives_who_made_it, |app| {
     app.lock("bob@example.com").await;
     let seen = app.anonymous().bearer(&ada.user.access).key(&ada.account, &key.id).await.assert(200);
     assert_eq!((seen.at("/status"), seen.at("/createdBy")), ("active".to_owned(), bob.id));
+    assert!(key.text.starts_with(&seen.at("/prefix")));
 });
 
 on_both!(lists_come_in_pages, |app| {
