@@ -26,6 +26,9 @@
 //! process is written down as a job in the same transaction, holding ids only; [`service::jobs`] runs it later, at least
 //! once. [`service::authentication`] is the bearer check; [`service::change_feed`] carries revocations between nodes.
 //! [`service::api_keys`] makes and ends an account's keys, spelt as [`domain::api_key`] says.
+//! `service::guesses` is the one throttle of every place that asks for a password, with [`service::devices`] to tell a
+//! person's own devices from a stranger's and [`service::sign_in_link`] as the way in during a siege. [`service::signing`]
+//! and [`service::master_keys`] let keys follow each other while nodes run.
 //!
 //! [`http`] translates between protocols and use cases: the native dialect, pages, development pages and operations, each
 //! an adapter of its own around one edge that knows body limits, problems, headers and the access log.
@@ -36,8 +39,9 @@
 //!
 //! # A login, step by step
 //!
-//! `http::native::auth` decodes the body and asks [`service::login::with_password`]. It reads user and hash, compares in
-//! the password pool (a stranger's address costs the same hash), and in one transaction holds the user's row, writes the
+//! `http::native::auth` decodes the body and asks [`service::login::with_password`]. It reads user and hash, counts the
+//! guess (`service::guesses`, which may say that it is not to be looked at), compares in the password pool (a stranger's
+//! address costs the same hash), and in one transaction holds the user's row, takes the count back, writes the
 //! session, ends the oldest over the realm's cap, leaves word of that for other nodes, writes the first refresh token
 //! and an audit line. After the commit it tells the caches and signs the access token.
 

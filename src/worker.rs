@@ -6,7 +6,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     app::App,
-    service::{change_feed::Feed, jobs, sessions},
+    service::{change_feed::Feed, jobs, sessions, signing},
     store,
 };
 
@@ -52,7 +52,7 @@ pub fn spawn_feed(app: &Arc<App>, mut feed: Feed, mut stop: watch::Receiver<bool
     })
 }
 
-/// Writes stamps of use and gives idle memory back every minute, sweeps every hour, until `stop` turns true; writes a last time then.
+/// Writes stamps of use and gives idle memory back every minute, sweeps and rotates signing keys every hour, until `stop` turns true; writes a last time then.
 pub fn spawn_housekeeping(app: &Arc<App>, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
     let app = Arc::clone(app);
     tokio::spawn(async move {
@@ -64,7 +64,10 @@ pub fn spawn_housekeeping(app: &Arc<App>, mut stop: watch::Receiver<bool>) -> Jo
                     log(sessions::flush_uses(&app).await, "stamps of use can't be written");
                     app.passwords.trim();
                 }
-                _ = sweep.tick() => log(store::sweep::sweep(&app.db.write.patient(), app.clock.now()).await.map(drop), "the sweep failed"),
+                _ = sweep.tick() => {
+                    log(signing::rotate_due(&app).await.map(drop), "signing keys can't be rotated");
+                    log(store::sweep::sweep(&app.db.write.patient(), app.clock.now()).await.map(drop), "the sweep failed");
+                }
                 _ = stop.changed() => break,
             }
         }

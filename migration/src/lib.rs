@@ -10,6 +10,7 @@ mod m0003_users;
 mod m0004_sessions;
 mod m0005_work;
 mod m0008_devices;
+mod m0009_keys;
 mod m0011_api_keys;
 
 use sea_orm_migration::prelude::*;
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_sessions::Step),
             Box::new(m0005_work::Step),
             Box::new(m0008_devices::Step),
+            Box::new(m0009_keys::Step),
             Box::new(m0011_api_keys::Step),
         ]
     }

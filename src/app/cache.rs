@@ -56,6 +56,8 @@ pub struct KeySet {
     pub verifying: HashMap<String, VerifyingKey>,
     /// The public half of all of them (RFC 7517 section 5).
     pub jwks: serde_json::Value,
+    /// When another key signs or one verifies no more: from then on this set is out of date.
+    pub turns_at: Option<DateTime<Utc>>,
 }
 
 /// The node's memory.

@@ -3,13 +3,14 @@
 //! Knows the rings below and no use case. `service::installation` fills in which account and realm are the root.
 
 pub mod cache;
+pub mod turns;
 
 use std::sync::{Arc, OnceLock, atomic::AtomicBool};
 
 use tokio::sync::Notify;
 
 use crate::{
-    app::cache::Caches,
+    app::{cache::Caches, turns::Turns},
     config::Settings,
     crypto::{
         keyring::Keyring,
@@ -42,6 +43,8 @@ pub struct App {
     pub mail: Transport,
     pub renderer: Renderer,
     pub caches: Caches,
+    /// Whose guess at a password is looked at now.
+    pub turns: Turns,
     /// Rung after a commit that left jobs, so that the worker of this node need not wait for its next look.
     pub jobs_due: Notify,
     /// This node is about to go: it still answers, and tells those who ask that it is no longer ready.
@@ -75,6 +78,7 @@ impl App {
             mail,
             renderer: Renderer::new()?,
             caches: Caches::default(),
+            turns: Turns::default(),
             jobs_due: Notify::new(),
             draining: AtomicBool::new(false),
             root: OnceLock::new(),

@@ -6,6 +6,7 @@ mod admin;
 mod backup;
 mod check;
 mod key;
+mod keys;
 mod serve;
 
 use std::{os::unix::fs::DirBuilderExt as _, path::PathBuf, process::ExitCode, sync::Arc};
@@ -88,6 +89,9 @@ enum Command {
     /// Identity spaces
     #[command(subcommand)]
     Realm(admin::RealmCommand),
+    /// Keys that sign tokens and seal secrets
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// People
     #[command(subcommand)]
     User(admin::UserCommand),
@@ -154,6 +158,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Realm(command) => admin::realm(&open(&Settings::load(&overrides)?).await?, command, common.json).await,
         Command::Key(key::KeyCommand::CheckFormat) => return key::check_format(&Settings::load(&overrides)?, common.json),
         Command::Key(command) => key::key(&open(&Settings::load(&overrides)?).await?, command, common.json).await,
+        Command::Keys(command) => keys::run(&open(&Settings::load(&overrides)?).await?, command, common.json).await,
         Command::User(command) => admin::user(&open(&Settings::load(&overrides)?).await?, command, common.json).await,
     }?;
     Ok(ExitCode::SUCCESS)

@@ -78,6 +78,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     pub log: String,
     pub log_format: LogFormat,
+    /// Days after which signing keys are followed by new ones; 0 for never.
+    pub key_rotation_days: u32,
     pub hash_memory_kib: u32,
     pub hash_iterations: u32,
     pub hash_permits: usize,
@@ -112,6 +114,7 @@ struct Written {
     trusted_proxies: Vec<IpNet>,
     log: String,
     log_format: LogFormat,
+    key_rotation_days: u32,
     hash_memory_kib: u32,
     hash_iterations: u32,
     hash_permits: usize,
@@ -188,6 +191,7 @@ impl Settings {
             trusted_proxies: written.trusted_proxies,
             log: written.log,
             log_format: written.log_format,
+            key_rotation_days: written.key_rotation_days,
             hash_memory_kib: written.hash_memory_kib,
             hash_iterations: written.hash_iterations,
             hash_permits: written.hash_permits,
@@ -200,6 +204,12 @@ impl Settings {
             security_contact: written.security_contact,
             security_policy: written.security_policy,
         })
+    }
+
+    /// How old a signing key becomes before another one follows it; `None` if only an operator says so.
+    #[must_use]
+    pub fn key_rotation(&self) -> Option<chrono::TimeDelta> {
+        (self.key_rotation_days > 0).then(|| chrono::TimeDelta::days(i64::from(self.key_rotation_days)))
     }
 
     /// What nothing configured means, with `listen` and data in `data_dir`; the start of every test's settings.

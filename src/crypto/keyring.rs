@@ -146,16 +146,33 @@ impl Keyring {
         self.seal(CHECK_AAD, CHECK, entropy)
     }
 
-    /// Whether this keyring is the one that made `check`.
+    /// The id of the key that sealed a value.
+    #[must_use]
+    pub fn id_of<'s>(&self, sealed: &'s str) -> &'s str {
+        sealed.split_once('.').map_or("", |(id, _)| id)
+    }
+
+    /// Whether a value is sealed with the key that new ones are sealed with.
+    #[must_use]
+    pub fn is_current(&self, sealed: &str) -> bool {
+        self.id_of(sealed) == self.current_id()
+    }
+
+    /// Whether this keyring has the key `id` that made `check`.
     ///
     /// # Errors
     /// [`Error::Setup`] that says what to do.
-    pub fn check(&self, check: &str) -> Result<()> {
+    pub fn check(&self, id: &str, check: &str) -> Result<()> {
+        if self.find(id).is_none() {
+            return Err(Error::Setup(format!(
+                "the master key does not fit this database: its key `{id}` is missing, and stored secrets or passwords need it; add it to REALMGATE_MASTER_KEY or master_key_file"
+            )));
+        }
         match self.unseal(CHECK_AAD, check) {
             Ok(plain) if plain == CHECK => Ok(()),
-            _ => Err(Error::Setup(
-                "the master key does not fit this database: set REALMGATE_MASTER_KEY or master_key_file to the key that the database was made with".to_owned(),
-            )),
+            _ => Err(Error::Setup(format!(
+                "the master key does not fit this database: its key `{id}` is another one than yours; set REALMGATE_MASTER_KEY or master_key_file to the key that the database was made with"
+            ))),
         }
     }
 }
@@ -281,9 +298,12 @@ mod tests {
     #[test]
     fn a_wrong_master_key_is_told_with_its_cure() {
         let check = ring(&[("k1", 1)]).key_check(&SeededEntropy::new(1)).unwrap();
-        ring(&[("k1", 1)]).check(&check).unwrap();
-        let error = ring(&[("k1", 9)]).check(&check).unwrap_err();
-        assert!(error.to_string().contains("REALMGATE_MASTER_KEY"));
+        ring(&[("k1", 1)]).check("k1", &check).unwrap();
+        ring(&[("k2", 2), ("k1", 1)]).check("k1", &check).unwrap();
+        for wrong in [ring(&[("k1", 9)]), ring(&[("k2", 1)]), ring(&[("k2", 2), ("k1", 9)])] {
+            let error = wrong.check("k1", &check).unwrap_err().to_string();
+            assert!(error.contains("REALMGATE_MASTER_KEY") && error.contains("`k1`") && !error.contains('\n'), "{error}");
+        }
     }
 
     #[test]

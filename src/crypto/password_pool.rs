@@ -4,9 +4,12 @@
 //! dear thing that strangers can ask for. The memory blocks are kept and used again, which saves the operating system
 //! from mapping 19 MiB for each hash. Passwords are hashed as the bytes that came, untouched (OWASP ASVS 5.0 6.2.8).
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
@@ -62,6 +65,14 @@ pub struct PasswordPool {
     queue: usize,
     waiting: AtomicUsize,
     blocks: Arc<Mutex<Vec<Vec<Block>>>>,
+    /// Keys that a hash needed and this node lacks, so that each is complained about once.
+    missing: Mutex<BTreeSet<String>>,
+}
+
+/// What stands in the hash of a password that was peppered with the master key `id`, and in no other's.
+#[must_use]
+pub fn key_mark(id: &str) -> String {
+    format!(",keyid={}$", STANDARD_NO_PAD.encode(id))
 }
 
 /// A stored hash, taken apart: `$argon2id$v=19$m=…,t=…,p=…,keyid=…$salt$tag`.
@@ -76,7 +87,15 @@ impl PasswordPool {
     /// A pool that runs `permits` hashes at once and lets `queue` more wait.
     #[must_use]
     pub fn new(params: HashParams, permits: usize, queue: usize, keyring: Arc<Keyring>) -> Self {
-        Self { params, keyring, permits: Arc::new(Semaphore::new(permits)), queue, waiting: AtomicUsize::new(0), blocks: Arc::default() }
+        Self {
+            params,
+            keyring,
+            permits: Arc::new(Semaphore::new(permits)),
+            queue,
+            waiting: AtomicUsize::new(0),
+            blocks: Arc::default(),
+            missing: Mutex::default(),
+        }
     }
 
     /// The hash of a new password, in PHC form, its tag peppered with the current master key.
@@ -108,12 +127,28 @@ impl PasswordPool {
         let raw = self.run(params, password, salt).await?;
         let key_id = stored.as_ref().map_or(self.keyring.current_id(), |stored| &stored.key_id);
         let peppered = self.keyring.mac_with(key_id, "pepper", &raw);
+        if peppered.is_none() {
+            self.complain(key_id);
+        }
         let right = match (&stored, peppered) {
             (Some(stored), Some(tag)) => ct_eq(&tag, &stored.tag),
             _ => false,
         };
         let current = stored.is_some_and(|stored| stored.params == self.params && stored.key_id == self.keyring.current_id());
         Ok(Verdict { matches: right && password.expose_secret().len() <= MAX_BYTES, needs_rehash: !current })
+    }
+
+    /// To a stranger it is a wrong password like any other; to the operator it is a node that locks people out.
+    fn complain(&self, key_id: &str) {
+        if self.missing.lock().unwrap_or_else(PoisonError::into_inner).insert(key_id.to_owned()) {
+            tracing::error!(key = key_id, "passwords need a master key that this node lacks, and their people can't sign in here: add it and restart");
+        }
+    }
+
+    /// Keys that passwords needed and this node lacks.
+    #[must_use]
+    pub fn missing_keys(&self) -> Vec<String> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     async fn run(&self, params: HashParams, password: &SecretString, salt: Vec<u8>) -> Result<[u8; TAG]> {
@@ -216,7 +251,10 @@ mod tests {
         assert_eq!(dearer.verify(&"correct horse".into(), Some(&hash)).await.unwrap(), Verdict { matches: true, needs_rehash: true });
         let rotated = pool(CHEAP, &format!("{K2}\n{K1}"));
         assert_eq!(rotated.verify(&"correct horse".into(), Some(&hash)).await.unwrap(), Verdict { matches: true, needs_rehash: true });
-        assert!(!pool(CHEAP, K2).verify(&"correct horse".into(), Some(&hash)).await.unwrap().matches, "without its pepper");
+        let lacking = pool(CHEAP, K2);
+        assert!(!lacking.verify(&"correct horse".into(), Some(&hash)).await.unwrap().matches, "without its pepper");
+        assert_eq!(lacking.missing_keys(), ["k1"]);
+        assert!(hash.contains(&key_mark("k1")) && !hash.contains(&key_mark("k")) && !hash.contains(&key_mark("k11")));
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ pub mod device;
 pub mod email;
 pub mod error;
 pub mod event;
+pub mod guess;
 pub mod id;
 pub mod job;
 pub mod language;

@@ -11,6 +11,8 @@ use super::clock::Entropy;
 pub enum Purpose {
     VerifyEmail,
     ResetPassword,
+    /// Lets an unknown device sign in while strangers guess at the password.
+    UnlockSignIn,
 }
 
 impl Purpose {
@@ -20,13 +22,14 @@ impl Purpose {
         match self {
             Self::VerifyEmail => "verify_email",
             Self::ResetPassword => "reset_password",
+            Self::UnlockSignIn => "unlock_sign_in",
         }
     }
 
     /// The purpose of that word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::VerifyEmail, Self::ResetPassword].into_iter().find(|purpose| purpose.as_str() == word)
+        [Self::VerifyEmail, Self::ResetPassword, Self::UnlockSignIn].into_iter().find(|purpose| purpose.as_str() == word)
     }
 }
 

@@ -157,10 +157,13 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = error.code();
         let (status, detail) = match &error {
-            Error::InvalidCredentials => (StatusCode::UNAUTHORIZED, "The e-mail address or the password is wrong."),
+            Error::InvalidCredentials => (
+                StatusCode::UNAUTHORIZED,
+                "The e-mail address or the password is wrong. After several wrong ones wait a little before the next, or look into your mailbox.",
+            ),
             Error::EmailNotVerified => (StatusCode::FORBIDDEN, "Verify your e-mail address first: follow the link in the mail, or ask for another one."),
             Error::AccountLocked => (StatusCode::FORBIDDEN, "This user is locked. Ask the operator."),
-            Error::WrongPassword => (StatusCode::FORBIDDEN, "The current password is wrong."),
+            Error::WrongPassword => (StatusCode::FORBIDDEN, "The current password is wrong. After several wrong ones wait a little before the next."),
             Error::InvalidOneTimeToken => (StatusCode::BAD_REQUEST, "The token or code is wrong, was used already or has expired. Ask for a new mail."),
             Error::InvalidRefreshToken { .. } => (StatusCode::UNAUTHORIZED, "The refresh token is not valid any more. Sign in again."),
             Error::MissingCredential => (StatusCode::UNAUTHORIZED, "This operation needs `Authorization: Bearer <access token>`."),

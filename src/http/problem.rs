@@ -18,6 +18,7 @@ pub(crate) const E415: u32 = 1 << 5;
 pub(crate) const E422: u32 = 1 << 6;
 pub(crate) const E503: u32 = 1 << 7;
 pub(crate) const E409: u32 = 1 << 8;
+pub(crate) const E429: u32 = 1 << 9;
 /// Any operation may meet a fault of ours, and says so.
 const ALWAYS: (u16, &str) = (500, "A fault of the service; `requestId` finds it in the log.");
 
@@ -30,6 +31,7 @@ const SETS: [(u32, u16, &str); 9] = [
     (E413, 413, "The body is too large."),
     (E415, 415, "The body is not JSON."),
     (E422, 422, "Some values are not acceptable; `errors` names them."),
+    (E429, 429, "Too many requests; `Retry-After` says when to try again."),
     (E503, 503, "The service is busy; `Retry-After` says when to try again."),
 ];
 

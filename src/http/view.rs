@@ -23,7 +23,8 @@ mod pages;
 
 pub(crate) use mailbox::{MailboxItem, MailboxPage};
 pub(crate) use pages::{
-    ForgotPasswordPage, NoticePage, ResetPasswordDonePage, ResetPasswordPage, SetupPage, Tone, VerifyEmailDonePage, VerifyEmailFailedPage, VerifyEmailPage,
+    ForgotPasswordPage, NoticePage, ResetPasswordDonePage, ResetPasswordPage, SetupPage, Tone, UnlockSignInPage, VerifyEmailDonePage, VerifyEmailFailedPage,
+    VerifyEmailPage,
 };
 
 /// The stylesheet of all pages, for `GET /ui/style.css`. Its address changes with its content, so that it may be cached for
@@ -41,11 +42,12 @@ pub(crate) const MAILBOX_POLICY: &str =
 /// What is sent should a template fail, which the tests of this file rule out.
 const BROKEN: &str = "<!doctype html><html lang=\"en\"><title>Something went wrong</title><h1>Something went wrong</h1><p>Please try again later.</p></html>";
 
-const TEMPLATES: [(&str, &str); 7] = [
+const TEMPLATES: [(&str, &str); 8] = [
     ("layout.html", include_str!("../../templates/ui/layout.html")),
     ("parts.html", include_str!("../../templates/ui/parts.html")),
     ("verify_email.html", include_str!("../../templates/ui/verify_email.html")),
     ("reset_password.html", include_str!("../../templates/ui/reset_password.html")),
+    ("unlock_sign_in.html", include_str!("../../templates/ui/unlock_sign_in.html")),
     ("setup.html", include_str!("../../templates/ui/setup.html")),
     ("message.html", include_str!("../../templates/ui/message.html")),
     ("mailbox.html", include_str!("../../templates/ui/mailbox.html")),

@@ -63,6 +63,19 @@ pub enum Message {
         /// Where to ask for a new password, if the installation knows.
         forgot_link: Option<String>,
     },
+    /// The way in for a device that is not known, while strangers guess at the password.
+    UnlockSignIn {
+        /// The user's name.
+        name: String,
+        /// Display name of the realm.
+        realm: String,
+        /// The page with the button.
+        link: String,
+        /// Life of the link in whole minutes.
+        minutes: u32,
+        /// Where to ask for a new password, if the installation knows.
+        forgot_link: Option<String>,
+    },
     /// A spent refresh token came back, and the session was ended for it.
     RefreshReuse {
         /// The user's name.
@@ -85,6 +98,7 @@ impl Message {
             Self::AccountExists { .. } => "account_exists",
             Self::ResetPassword { .. } => "reset_password",
             Self::PasswordChanged { .. } => "password_changed",
+            Self::UnlockSignIn { .. } => "unlock_sign_in",
             Self::RefreshReuse { .. } => "refresh_reuse",
         }
     }
@@ -118,6 +132,13 @@ impl Message {
                 realm => plain::realm(realm),
                 at => plain::line(at),
                 ip => ip.as_deref().map(plain::foreign),
+                forgot_link => forgot_link.as_deref(),
+            },
+            Self::UnlockSignIn { name, realm, link, minutes, forgot_link } => context! {
+                name => plain::foreign(name),
+                realm => plain::realm(realm),
+                link => link.as_str(),
+                minutes => *minutes,
                 forgot_link => forgot_link.as_deref(),
             },
             Self::RefreshReuse { name, realm, device, forgot_link } => context! {
@@ -168,6 +189,13 @@ impl Message {
                 realm: realm.clone(),
                 at: "2026-03-14 09:26 UTC".to_owned(),
                 ip: Some("203.0.113.7".to_owned()),
+                forgot_link: Some(page("forgot-password")),
+            },
+            Self::UnlockSignIn {
+                name: name.clone(),
+                realm: realm.clone(),
+                link: page(&format!("unlock-sign-in?token={token}")),
+                minutes: 60,
                 forgot_link: Some(page("forgot-password")),
             },
             Self::RefreshReuse { name, realm, device, forgot_link: Some(page("forgot-password")) },

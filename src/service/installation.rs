@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::SecretString;
 
-use super::{Ctx, signing, users};
+use super::{Ctx, master_keys, signing, users};
 use crate::{
     app::{App, Root},
     config::Profile,
@@ -27,7 +27,8 @@ pub async fn ensure(app: &App) -> Result<()> {
         Some(found) => found,
         None => create(app).await?,
     };
-    app.keyring.check(&found.key_check)?;
+    app.keyring.check(app.keyring.id_of(&found.key_check), &found.key_check)?;
+    master_keys::ensure(app).await?;
     // Set once; a second call finds the same values.
     let _ = app.root.set(Root { account: found.root_account, realm: found.root_realm });
     Ok(())
@@ -69,7 +70,7 @@ async fn create(app: &App) -> Result<Installation> {
         }
         store::accounts::create(tx, &account, now).await?;
         store::realms::create(tx, &realm).await?;
-        signing::create(app, tx, &realm).await?;
+        signing::create(app, tx, &realm, now).await?;
         store::installation::create(tx, &installation, now).await?;
         Ok(installation.clone())
     })

@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use super::{
-    Ctx,
+    Ctx, guesses,
     sessions::{self, TokenPair},
 };
 use crate::{
@@ -32,7 +32,7 @@ pub struct LoggedIn {
 /// Checks address and password and begins a session.
 ///
 /// Unknown address, wrong password and a user without password run one hash each and end in the same fact; that a user
-/// is locked or unverified is told only to who knows the password.
+/// is locked or unverified is told only to who knows the password. A guess too many ends there as well, see [`guesses`].
 ///
 /// # Errors
 /// [`Error::InvalidCredentials`], [`Error::EmailNotVerified`], [`Error::AccountLocked`], [`Error::Busy`].
@@ -43,6 +43,8 @@ pub async fn with_password(app: &App, ctx: &Ctx, email: &str, password: &SecretS
         Err(_) => None,
     };
     let stored = found.as_ref().and_then(|(_, hash)| hash.as_deref());
+    let guess = guesses::count(app, ctx, found.as_ref().map(|(user, _)| user.id), email).await?;
+    let stored = guess.may_see(stored);
     let verdict = app.passwords.verify(password, stored).await?;
     let refused = match &found {
         Some((user, _)) if verdict.matches => match (user.status, user.email_verified_at) {
@@ -53,6 +55,9 @@ pub async fn with_password(app: &App, ctx: &Ctx, email: &str, password: &SecretS
         _ => Some(Error::InvalidCredentials),
     };
     if let Some(error) = refused {
+        if verdict.matches {
+            guesses::forgive(app, &app.db.write, ctx, &guess).await?;
+        }
         let subject = found.as_ref().map(|(user, _)| user.id);
         let now = app.clock.now();
         store::audit::insert(&app.db.write, EventId::new(now, app.entropy.as_ref()), &ctx.event(Action::LoginFailed, subject), now).await?;
@@ -63,13 +68,22 @@ pub async fn with_password(app: &App, ctx: &Ctx, email: &str, password: &SecretS
     let now = app.clock.now();
     let begun = write_tx!(&app.db, |tx| {
         let begun = sessions::begin(app, tx, ctx, &user, "pwd", now).await?;
+        guesses::forgive(app, tx, ctx, &guess).await?;
         if let Some(new_hash) = &rehashed {
             // If the password changed meanwhile, the guard leaves the newer one alone.
             store::credentials::replace_password_if(tx, ctx.realm.id, user.id, &old_hash, new_hash, now).await?;
         }
         store::audit::insert(tx, EventId::new(now, app.entropy.as_ref()), &ctx.event(Action::UserLoggedIn, Some(user.id)), now).await?;
         Ok(begun)
-    })?;
+    });
+    let begun = match begun {
+        Ok(begun) => begun,
+        Err(error) => {
+            // Something changed meanwhile, or the database is ill; the password was right all the same.
+            guesses::forgive(app, &app.db.write, ctx, &guess).await?;
+            return Err(error);
+        }
+    };
     sessions::tell(app, begun.ended);
     let tokens = sessions::issue(app, &ctx.realm, &begun.session, &begun.refresh, now).await?;
     Ok(LoggedIn { user, session: begun.session, tokens, device_token: begun.device.token.reveal() })

@@ -145,6 +145,13 @@ async fn answer_request(app: &App, realm: &Realm, job: JobId, id: crate::domain:
                 minutes: realm.settings.lifetimes.reset_password / 60,
                 ip: Some(request.ip.clone()),
             },
+            Purpose::UnlockSignIn => Message::UnlockSignIn {
+                name: user.name.clone(),
+                realm: realm.display_name().to_owned(),
+                link: link(app, realm, "unlock-sign-in", &one_time::reveal(app, &token)?),
+                minutes: one_time::UNLOCK_SECONDS / 60,
+                forgot_link: forgot_link(app, realm),
+            },
         };
         deliver(app, realm, job, &user, &message).await?;
     }
@@ -156,7 +163,7 @@ fn is_due(user: &User, purpose: Purpose) -> bool {
     user.status == UserStatus::Active
         && match purpose {
             Purpose::VerifyEmail => user.email_verified_at.is_none(),
-            Purpose::ResetPassword => true,
+            Purpose::ResetPassword | Purpose::UnlockSignIn => true,
         }
 }
 
@@ -168,7 +175,8 @@ async fn mint_once(app: &App, realm: &Realm, user: &User, purpose: Purpose, id: 
         if let Some(found) = store::one_time_tokens::find(tx, realm.id, purpose, id).await? {
             return Ok(Some(found).filter(|found| found.consumed_at.is_none()));
         }
-        if !registration::may_mail(tx, realm.id, &user.email, now).await? {
+        // A link to sign in has a measure of its own: strangers who cause it must not use up what a reset may need.
+        if purpose != Purpose::UnlockSignIn && !registration::may_mail(tx, realm.id, &user.email, now).await? {
             return Ok(None);
         }
         if purpose == Purpose::VerifyEmail

@@ -19,6 +19,9 @@ use crate::{
     store::one_time_tokens::OneTimeToken,
 };
 
+/// Life of a link that lets an unknown device sign in.
+pub(super) const UNLOCK_SECONDS: u32 = 3_600;
+
 /// A token row for a user of `realm`, good for as long as the realm says. The caller stores it; [`reveal`] makes the mailed text of it.
 pub(super) fn mint(app: &App, id: OneTimeTokenId, realm: &Realm, user_id: UserId, purpose: Purpose, email: &Email, now: DateTime<Utc>) -> Result<OneTimeToken> {
     let realm_id = realm.id;
@@ -26,6 +29,7 @@ pub(super) fn mint(app: &App, id: OneTimeTokenId, realm: &Realm, user_id: UserId
     let ttl = Lifetimes::span(match purpose {
         Purpose::VerifyEmail => spans.verify_email,
         Purpose::ResetPassword => spans.reset_password,
+        Purpose::UnlockSignIn => UNLOCK_SECONDS,
     });
     let mut random = [0; 16];
     app.entropy.fill(&mut random);

@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::{Ctx, password_reset, sessions};
+use super::{Ctx, guesses, password_reset, sessions};
 use crate::{
     app::App,
     domain::{Error, Result, event::Action, id::EventId, session::EndReason},
@@ -17,11 +17,7 @@ pub async fn change(app: &App, ctx: &Ctx, current: &SecretString, new: SecretStr
     let me = ctx.signed_in()?;
     let realm = ctx.realm.id;
     let user = store::users::find(&app.db.read, realm, me.user_id).await?.ok_or(Error::NotFound)?;
-    let stored = store::credentials::find_password(&app.db.read, realm, user.id).await?;
-    let verdict = app.passwords.verify(current, stored.as_deref()).await?;
-    if !verdict.matches {
-        return Err(Error::WrongPassword);
-    }
+    guesses::prove(app, ctx, &user, current).await?;
     let new = password_reset::check(ctx, &user, "newPassword", new)?;
     let hash = app.passwords.hash(new.secret(), app.entropy.as_ref()).await?;
     let now = app.clock.now();

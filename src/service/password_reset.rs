@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::{Ctx, one_time, sessions, verification};
+use super::{Ctx, guesses, one_time, sessions, token_guesses, verification};
 use crate::{
     app::App,
     domain::{
@@ -30,8 +30,13 @@ pub async fn request(app: &App, ctx: &Ctx, email: &str) -> Result<()> {
 /// the address too, since the token came by it. Starts no session: a second factor is still asked at the next login.
 ///
 /// # Errors
-/// [`Error::InvalidOneTimeToken`], or [`Error::Invalid`] on `newPassword` (the token then stays good).
+/// [`Error::InvalidOneTimeToken`], or [`Error::Invalid`] on `newPassword` (the token then stays good);
+/// [`Error::RateLimited`] for too many wrong tokens from one network.
 pub async fn confirm(app: &App, ctx: &Ctx, token: &str, new: SecretString) -> Result<()> {
+    token_guesses::watched(app, ctx, set(app, ctx, token, new)).await
+}
+
+async fn set(app: &App, ctx: &Ctx, token: &str, new: SecretString) -> Result<()> {
     let realm = ctx.realm.id;
     let (id, hash) = one_time::read(token)?;
     let now = app.clock.now();
@@ -80,6 +85,7 @@ pub(super) async fn replace(app: &App, tx: &Transaction, user: &User, hash: &str
     let ended = sessions::end_all(tx, realm, user.id, keep, EndReason::PasswordChanged, now).await?;
     store::one_time_tokens::kill_others(tx, realm, user.id, None, None, now).await?;
     // Whoever knew the old password may have made a device known with it.
+    store::password_guesses::forget(tx, realm, &guesses::account_key(Some(user.id), "")).await?;
     store::devices::forget_all(tx, realm, user.id, now).await?;
     store::revocations::insert(tx, realm, RevocationKind::User, user.id.0, "changed", now).await?;
     let job = Job::SendPasswordChanged { realm_id: realm, user_id: user.id };

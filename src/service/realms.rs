@@ -100,7 +100,7 @@ pub async fn create(app: &App, ctx: &Ctx, account: AccountId, name: &str, settin
     write_tx!(&app.db, |tx| {
         store::accounts::find(tx, account).await?.ok_or(Error::NotFound)?;
         store::realms::create(tx, &realm).await?;
-        signing::create(app, tx, &realm).await?;
+        signing::create(app, tx, &realm, app.clock.now()).await?;
         store::revocations::insert(tx, realm.id, RevocationKind::Realm, realm.id.0, "created", now).await?;
         let mut event = ctx.event(Action::RealmCreated, None);
         (event.realm_id, event.account_id) = (Some(realm.id), Some(account));

@@ -1,6 +1,6 @@
 //! Proving an e-mail address, by the mailed link or by the six digits beside it.
 
-use super::{Ctx, one_time};
+use super::{Ctx, one_time, token_guesses};
 use crate::{
     app::App,
     crypto::hash::ct_eq,
@@ -8,12 +8,12 @@ use crate::{
         Error, Result,
         email::Email,
         event::Action,
-        id::{EventId, MailRequestId, OneTimeTokenId},
+        id::{EventId, JobId, MailRequestId, OneTimeTokenId},
         job::Job,
         realm::Lifetimes,
         token::Purpose,
     },
-    store::{self, mail_requests::MailRequest, write_tx},
+    store::{self, Transaction, mail_requests::MailRequest, write_tx},
 };
 
 /// Wrong guesses of a code before only the link is left.
@@ -22,10 +22,14 @@ const CODE_TRIES: i32 = 5;
 /// Consumes a verification link's token and marks the address as proved.
 ///
 /// # Errors
-/// [`Error::InvalidOneTimeToken`] for any token that is not live here, whatever the cause.
+/// [`Error::InvalidOneTimeToken`] for any token that is not live here, whatever the cause; [`Error::RateLimited`] for too
+/// many of them from one network.
 pub async fn verify_by_token(app: &App, ctx: &Ctx, token: &str) -> Result<Email> {
-    let (id, hash) = one_time::read(token)?;
-    consume(app, ctx, id, &hash).await
+    token_guesses::watched(app, ctx, async {
+        let (id, hash) = one_time::read(token)?;
+        consume(app, ctx, id, &hash).await
+    })
+    .await
 }
 
 /// The same with the address and the code that was mailed to it.
@@ -34,8 +38,12 @@ pub async fn verify_by_token(app: &App, ctx: &Ctx, token: &str) -> Result<Email>
 /// [`Error::InvalidOneTimeToken`] for an unknown address and a wrong, outdated or worn-out code alike.
 pub async fn verify_by_code(app: &App, ctx: &Ctx, email: &str, code: &str) -> Result<Email> {
     let email = Email::parse("email", email)?;
+    token_guesses::watched(app, ctx, by_code(app, ctx, &email, code)).await
+}
+
+async fn by_code(app: &App, ctx: &Ctx, email: &Email, code: &str) -> Result<Email> {
     let now = app.clock.now();
-    let token = store::one_time_tokens::newest_live_for_email(&app.db.read, ctx.realm.id, Purpose::VerifyEmail, &email, now).await?;
+    let token = store::one_time_tokens::newest_live_for_email(&app.db.read, ctx.realm.id, Purpose::VerifyEmail, email, now).await?;
     let Some(token) = token else { return Err(Error::InvalidOneTimeToken) };
     // The try counts before the verdict and outside any transaction that a wrong code would roll back.
     let counted = store::one_time_tokens::count_try(&app.db.write, ctx.realm.id, token.id, CODE_TRIES).await?;
@@ -86,6 +94,20 @@ pub async fn resend(app: &App, ctx: &Ctx, email: &str) -> Result<()> {
 pub(super) async fn request_mail(app: &App, ctx: &Ctx, email: &str, purpose: Purpose, action: Option<Action>) -> Result<()> {
     let email = Email::parse("email", email)?;
     let now = app.clock.now();
+    write_tx!(&app.db, |tx| {
+        owe_mail(app, tx, ctx, email.clone(), purpose).await?;
+        if let Some(action) = action {
+            store::audit::insert(tx, EventId::new(now, app.entropy.as_ref()), &ctx.event(action, None), now).await?;
+        }
+        Ok(())
+    })?;
+    app.jobs_due.notify_one();
+    Ok(())
+}
+
+/// The same inside a transaction.
+pub(super) async fn owe_mail(app: &App, tx: &Transaction, ctx: &Ctx, email: Email, purpose: Purpose) -> Result<()> {
+    let now = app.clock.now();
     let request = MailRequest {
         id: MailRequestId::new(now, app.entropy.as_ref()),
         realm_id: ctx.realm.id,
@@ -96,14 +118,6 @@ pub(super) async fn request_mail(app: &App, ctx: &Ctx, email: &str, purpose: Pur
         created_at: now,
     };
     let job = Job::AnswerMailRequest { realm_id: ctx.realm.id, request_id: request.id };
-    write_tx!(&app.db, |tx| {
-        store::mail_requests::insert(tx, ctx.realm.id, &request).await?;
-        store::jobs::enqueue(tx, crate::domain::id::JobId::new(now, app.entropy.as_ref()), &job, now, now).await?;
-        if let Some(action) = action {
-            store::audit::insert(tx, EventId::new(now, app.entropy.as_ref()), &ctx.event(action, None), now).await?;
-        }
-        Ok(())
-    })?;
-    app.jobs_due.notify_one();
-    Ok(())
+    store::mail_requests::insert(tx, ctx.realm.id, &request).await?;
+    store::jobs::enqueue(tx, JobId::new(now, app.entropy.as_ref()), &job, now, now).await
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _,
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
     sea_query::{Expr, OnConflict},
 };
 
@@ -63,6 +63,15 @@ pub async fn find(db: &impl ConnectionTrait, realm: RealmId, user: UserId, kind:
 /// What the database says.
 pub async fn find_password(db: &impl ConnectionTrait, realm: RealmId, user: UserId) -> Result<Option<String>> {
     find(db, realm, user, CredentialKind::Password).await
+}
+
+/// How many passwords of all realms hold `mark` in their hash.
+///
+/// # Errors
+/// What the database says.
+pub async fn count_marked(db: &impl ConnectionTrait, mark: &str) -> Result<u64> {
+    let query = Entity::find().filter(Column::Kind.eq(CredentialKind::Password.as_str())).filter(Column::Secret.contains(mark));
+    Ok(query.count(db).await?)
 }
 
 /// Replaces a password hash by another of the same password, if it is still `old`.

@@ -67,6 +67,15 @@ pub async fn create(db: &impl ConnectionTrait, row: &Installation, now: DateTime
     Ok(())
 }
 
+/// Puts `new` in the place of the sealed constant, if it is still `old`.
+///
+/// # Errors
+/// What the database says.
+pub async fn replace_check_if(db: &impl ConnectionTrait, old: &str, new: &str) -> Result<bool> {
+    let update = Entity::update_many().col_expr(Column::KeyCheck, Expr::value(new)).filter(Column::Id.eq(ROW)).filter(Column::KeyCheck.eq(old));
+    Ok(update.exec(db).await?.rows_affected == 1)
+}
+
 /// Uses the set-up link: `true` for the one caller that was first.
 ///
 /// # Errors

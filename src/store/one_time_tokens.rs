@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
     sea_query::{Expr, OnConflict},
 };
 
@@ -216,6 +216,23 @@ pub async fn kill_others(
     }
     update.exec(db).await?;
     Ok(())
+}
+
+/// How many tokens of all realms that can still be used after `now` were made with the master key `key`.
+///
+/// # Errors
+/// What the database says.
+pub async fn count_live_of_key(db: &impl ConnectionTrait, key: &str, now: DateTime<Utc>) -> Result<u64> {
+    let query = Entity::find().filter(Column::Nonce.starts_with(format!("{key}."))).filter(Column::ConsumedAt.is_null()).filter(Column::ExpiresAt.gt(now));
+    Ok(query.count(db).await?)
+}
+
+/// How many unused sign-ups of all realms hold `mark` in the hash that they would set.
+///
+/// # Errors
+/// What the database says.
+pub async fn count_pending_marked(db: &impl ConnectionTrait, mark: &str) -> Result<u64> {
+    Ok(Entity::find().filter(Column::PendingSecret.contains(mark)).filter(Column::ConsumedAt.is_null()).count(db).await?)
 }
 
 /// Deletes tokens that expired before `before`. One that holds the last sign-up of an unproved address stays until it is

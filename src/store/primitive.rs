@@ -87,6 +87,17 @@ pub async fn reserve(db: &impl ConnectionTrait, realm: RealmId, key: &str, limit
     Ok(Reservation::Full { retry_after: u64::try_from((ends - now).num_seconds()).map_or(1, |seconds| std::cmp::max(seconds, 1)) })
 }
 
+/// Gives a place back that [`reserve`] took.
+///
+/// # Errors
+/// What the database says.
+pub async fn release(db: &impl ConnectionTrait, realm: RealmId, key: &str) -> Result<()> {
+    use entity::{Column, Entity};
+    let update = Entity::update_many().col_expr(Column::Count, Expr::col(Column::Count).sub(1));
+    update.filter(Column::RealmId.eq(realm)).filter(Column::Key.eq(key)).filter(Column::Count.gt(0)).exec(db).await?;
+    Ok(())
+}
+
 /// Deletes counters whose window began before `before`.
 pub(super) async fn delete_before(db: &impl ConnectionTrait, before: DateTime<Utc>) -> Result<u64> {
     Ok(entity::Entity::delete_many().filter(entity::Column::WindowStart.lt(before)).exec(db).await?.rows_affected)

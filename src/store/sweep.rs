@@ -3,11 +3,13 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::ConnectionTrait;
 
-use super::{api_keys, devices, mail_requests, mailbox, one_time_tokens, primitive, revocations, sessions};
+use super::{api_keys, devices, mail_requests, mailbox, one_time_tokens, password_guesses, primitive, revocations, sessions, signing_keys};
 use crate::domain::Result;
 
 /// Deletes rows past their time and answers how many: ended sessions after 30 days (until then their reason can be
-/// asked for), ended API keys after 90, devices when they count as unknown, mails of the mailbox and expired one-time tokens after a week, the rest after a day.
+/// asked for), ended API keys after 90, devices when they count as unknown, counts of guesses at an account after a week and
+/// of the places they came from after six hours, mails of the mailbox and expired one-time tokens after a week, the rest
+/// after a day.
 ///
 /// # Errors
 /// What the database says; what was deleted by then stays deleted.
@@ -20,6 +22,8 @@ pub async fn sweep(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<u64>
     swept += mailbox::delete_before(db, now - day * 7).await?;
     swept += mail_requests::delete_before(db, now - day).await?;
     swept += revocations::delete_before(db, now - day).await?;
+    swept += password_guesses::delete_before(db, now - day / 4, now - day * 7).await?;
+    swept += signing_keys::delete_before(db, now - day * 30).await?;
     swept += primitive::delete_before(db, now - day).await?;
     Ok(swept)
 }

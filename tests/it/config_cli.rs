@@ -212,6 +212,41 @@ fn users_are_made_with_a_password_from_standard_input() {
 }
 
 #[test]
+fn keys_are_listed_rotated_revoked_and_sealed_anew() {
+    let shell = Shell::new();
+    shell.run(&["realm", "create", "acme.example.com"]).code(0);
+    let listed = shell.run(&["keys", "list", "--json"]).code(0).json();
+    assert_eq!(members(&listed), ["createdAt", "kid", "realm", "signsFrom", "state", "verifiesUntil"]);
+    assert_eq!((&listed["items"][0]["state"], &listed["items"][0]["realm"]), (&"current".into(), &"localhost".into()));
+    let old = listed["items"][0]["kid"].as_str().unwrap();
+    let made = shell.run(&["keys", "rotate", "--json"]).code(0).json();
+    assert_eq!(made["items"][0]["state"], "next");
+    let next = made["items"][0]["kid"].as_str().unwrap();
+    let again = shell.run(&["keys", "rotate", "--all", "--json"]).code(0);
+    assert!(again.err.contains("localhost: a new key is on its way"), "{}", again.err);
+    assert_eq!(again.json()["items"].as_array().unwrap().len(), 1, "the other realm's");
+    let table = shell.run(&["keys", "list", "--all"]).code(0).out;
+    assert!(table.starts_with("kid ") && table.lines().count() == 5 && table.contains("acme.example.com"), "{table}");
+    assert_eq!(shell.run(&["keys", "revoke", old, "--json"]).code(0).json()["revoked"], old);
+    let states = shell.run(&["keys", "list", "--json"]).code(0).json();
+    let state = |kid: &str| states["items"].as_array().unwrap().iter().find(|key| key["kid"] == kid).unwrap()["state"].clone();
+    assert_eq!((state(old), state(next)), ("revoked".into(), "current".into()));
+    shell.run(&["keys", "revoke", "nosuch"]).complains(1, &["list"]);
+    shell.run(&["keys", "rotate", "--realm", "nobody.example.com"]).complains(1, &["realmgate realm list"]);
+
+    let file = shell.data().join("master.key");
+    let first = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("k2:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=\n{first}")).unwrap();
+    let done = shell.run(&["keys", "reseal", "--json"]).code(0).json();
+    assert_eq!(done["resealed"], 5, "four signing keys and the check: {done}");
+    let said = shell.run(&["keys", "reseal"]).code(0).out;
+    assert!(said.contains("0 values sealed anew with the master key `k2`") && said.contains("`k1` is still needed"), "{said}");
+    std::fs::write(&file, "k2:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=\n").unwrap();
+    let refused = shell.run(&["serve"]).complains(2, &["`k1` is missing", "REALMGATE_MASTER_KEY"]);
+    assert_eq!(refused.err.trim_end().lines().count(), 1, "{}", refused.err);
+}
+
+#[test]
 fn failures_are_json_for_programs() {
     let shell = Shell::new();
     let output = shell.run(&["realm", "set", "nobody.example.com", "maxSessions=3", "--json"]).code(1);

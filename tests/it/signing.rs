@@ -68,6 +68,8 @@ async fn rotate_key(app: &TestApp) -> String {
         public_jwk: key.public_jwk().to_string(),
         private_sealed: String::new(),
         created_at: now,
+        signs_from: now,
+        verifies_until: None,
     };
     row.private_sealed = app.app().keyring.seal(&aad(&row), key.pkcs8(), entropy).unwrap();
     store::signing_keys::insert(&app.app().db.write, &row).await.unwrap();

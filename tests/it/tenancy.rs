@@ -86,6 +86,11 @@ async fn row(app: &TestApp, operation: &str) -> Row {
             app.run_jobs().await;
             row(json!({ "token": app.last_mail(&email).await.token() }), 200, 400)
         }
+        "unlock_sign_in" => {
+            let email = format!("canary-{}@example.com", tick(app));
+            app.user_in(OWN, &email).await;
+            row(json!({ "token": crate::guesses::link_after_a_siege(app, OWN, &email).await }), 200, 400)
+        }
         "reset_password" => {
             let email = format!("canary-{}@example.com", tick(app));
             app.user_in(OWN, &email).await;
@@ -241,6 +246,7 @@ on_both!(what_is_of_another_realm_looks_like_what_does_not_exist, |app| {
         ("/api/v1/auth/refresh", "refresh_tokens", "refreshToken"),
         ("/api/v1/auth/verify-email", "verify_email", "token"),
         ("/api/v1/auth/password/reset", "reset_password", "token"),
+        ("/api/v1/auth/unlock-sign-in", "unlock_sign_in", "token"),
     ] {
         let row = row(&app, operation).await;
         let foreign = comparable(&there.post(path, row.body.as_ref().unwrap()).await);

@@ -8,8 +8,8 @@ use poem_openapi::OpenApi;
 use super::{
     Group,
     wire::{
-        AcceptedOut, EmailIn, LoginIn, LoginOut, LogoutIn, RefreshIn, ResetPasswordIn, SignUpIn, SignedUpOut, SignedUpUser, TokenOut, TokensOut, VerifiedOut,
-        VerifyEmailIn,
+        AcceptedOut, DeviceOut, EmailIn, LoginIn, LoginOut, LogoutIn, RefreshIn, ResetPasswordIn, SignUpIn, SignedUpOut, SignedUpUser, TokenOut, TokensOut,
+        UnlockSignInIn, VerifiedOut, VerifyEmailIn,
     },
 };
 use crate::{
@@ -18,9 +18,9 @@ use crate::{
     http::{
         context::{Public, Session},
         payload::{Accepted, Json, NoContent, OptionalJson, Reply},
-        problem::{ApiErr, E400, E401, E403, E404, E413, E415, E422, E503},
+        problem::{ApiErr, E400, E401, E403, E404, E413, E415, E422, E429, E503},
     },
-    service::{login, password_reset, refresh, registration, sessions, verification},
+    service::{login, password_reset, refresh, registration, sessions, sign_in_link, verification},
 };
 
 pub(super) struct AuthApi;
@@ -47,7 +47,7 @@ impl AuthApi {
     ///
     /// Takes the `token` of the mailed link, or `email` and `code` from the same mail. Each is good once.
     #[oai(path = "/verify-email", method = "post", operation_id = "verify_email")]
-    async fn verify_email(&self, app: Data<&Arc<App>>, ctx: Public, body: Json<VerifyEmailIn>) -> Result<Reply<VerifiedOut>, ApiErr<BODY>> {
+    async fn verify_email(&self, app: Data<&Arc<App>>, ctx: Public, body: Json<VerifyEmailIn>) -> Result<Reply<VerifiedOut>, ApiErr<{ BODY | E429 }>> {
         let email = match (body.0.token, body.0.email, body.0.code) {
             (Some(token), None, None) => verification::verify_by_token(&app, &ctx.0, &token).await?,
             (None, Some(email), Some(code)) => verification::verify_by_code(&app, &ctx.0, &email, &code).await?,
@@ -70,13 +70,25 @@ impl AuthApi {
 
     /// Sign in
     ///
-    /// Begins a session. Send the `deviceToken` of the last reply along: it shows that the person used this device before.
+    /// Begins a session. After five wrong passwords an address has to pause, for 2 s at first and 15 minutes at most; what it
+    /// sends meanwhile is answered like a wrong password. Send the `deviceToken` of the last reply along: it shows that the person used this device before.
     /// `email_not_verified` and `account_locked` (403) are told only to who knows the password.
     #[oai(path = "/login", method = "post", operation_id = "log_in")]
     async fn log_in(&self, app: Data<&Arc<App>>, ctx: Public, body: Json<LoginIn>) -> Result<Reply<LoginOut>, ApiErr<{ BODY | E401 | E403 }>> {
         let LoginIn { email, password, device_token } = body.0;
         let ctx = ctx.0.on_device(device_token.map(|token| token.0));
         Ok(Reply(login::with_password(&app, &ctx, &email, &password.0).await?.into()))
+    }
+
+    /// Allow a device to sign in
+    ///
+    /// Takes the token of the mail that a person gets when strangers guess at their password a lot and they sign in on a
+    /// device that is not known. Send the `deviceToken` of the reply with the sign-in, which asks for the password as always;
+    /// for an hour the caller's address may sign in without it. Whoever gets no such mail needs none of this.
+    #[oai(path = "/unlock-sign-in", method = "post", operation_id = "unlock_sign_in")]
+    async fn unlock_sign_in(&self, app: Data<&Arc<App>>, ctx: Public, body: Json<UnlockSignInIn>) -> Result<Reply<DeviceOut>, ApiErr<{ BODY | E429 }>> {
+        let device = sign_in_link::follow(&app, &ctx.0, &body.0.token).await?;
+        Ok(Reply(DeviceOut { device_token: device.reveal() }))
     }
 
     /// Refresh the tokens
@@ -114,7 +126,7 @@ impl AuthApi {
     ///
     /// Ends every session of the person and kills every other mailed token. A refused password leaves the token good.
     #[oai(path = "/password/reset", method = "post", operation_id = "reset_password")]
-    async fn reset(&self, app: Data<&Arc<App>>, ctx: Public, body: Json<ResetPasswordIn>) -> Result<NoContent, ApiErr<BODY>> {
+    async fn reset(&self, app: Data<&Arc<App>>, ctx: Public, body: Json<ResetPasswordIn>) -> Result<NoContent, ApiErr<{ BODY | E429 }>> {
         password_reset::confirm(&app, &ctx.0, &body.0.token, body.0.new_password.0).await?;
         Ok(NoContent)
     }

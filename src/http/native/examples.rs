@@ -2,7 +2,9 @@
 
 use poem_openapi::types::{Example, MaybeUndefined};
 
-use super::wire::{ChangePasswordIn, EmailIn, LoginIn, LogoutIn, ProfileIn, RefreshIn, ResetPasswordIn, SignUpIn, SignedUpOut, SignedUpUser, VerifyEmailIn};
+use super::wire::{
+    ChangePasswordIn, EmailIn, LoginIn, LogoutIn, ProfileIn, RefreshIn, ResetPasswordIn, SignUpIn, SignedUpOut, SignedUpUser, UnlockSignInIn, VerifyEmailIn,
+};
 use crate::http::secret_text::SecretText;
 
 impl Example for SignUpIn {
@@ -52,6 +54,12 @@ impl Example for RefreshIn {
 impl Example for LogoutIn {
     fn example() -> Self {
         Self { everywhere: true }
+    }
+}
+
+impl Example for UnlockSignInIn {
+    fn example() -> Self {
+        Self { token: "the-token-of-the-mailed-link".to_owned() }
     }
 }
 

@@ -203,6 +203,23 @@ impl From<LoggedIn> for LoginOut {
     }
 }
 
+/// The token of a mailed link.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, example)]
+pub(super) struct UnlockSignInIn {
+    #[oai(validator(max_length = 512))]
+    pub(super) token: String,
+}
+
+/// A device that is known from now on.
+#[derive(Object, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[oai(rename_all = "camelCase")]
+pub(super) struct DeviceOut {
+    /// To be sent with the next sign-in.
+    pub(super) device_token: String,
+}
+
 /// A refresh token.
 #[derive(Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, example)]

@@ -4,6 +4,7 @@
 //! outside assets. Every form carries a token that belongs to a cookie of the same browser, see [`csrf`].
 
 mod csrf;
+mod device;
 mod pages;
 
 pub(super) use pages::routes;

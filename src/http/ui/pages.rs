@@ -1,4 +1,4 @@
-//! `/ui/verify-email`, `/ui/reset-password`, `/ui/forgot-password`, `/ui/setup`: show the form, take the form.
+//! `/ui/verify-email`, `/ui/reset-password`, `/ui/forgot-password`, `/ui/unlock-sign-in`, `/ui/setup`: show the form, take the form.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use poem::{
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::csrf;
+use super::{csrf, device};
 use crate::{
     app::App,
     domain::Error,
@@ -20,11 +20,11 @@ use crate::{
         html::{SharedViews, shown},
         route,
         view::{
-            ForgotPasswordPage, NoticePage, ResetPasswordDonePage, ResetPasswordPage, STYLESHEET, SetupPage, Tone, VerifyEmailDonePage, VerifyEmailFailedPage,
-            VerifyEmailPage,
+            ForgotPasswordPage, NoticePage, ResetPasswordDonePage, ResetPasswordPage, STYLESHEET, SetupPage, Tone, UnlockSignInPage, VerifyEmailDonePage,
+            VerifyEmailFailedPage, VerifyEmailPage,
         },
     },
-    service::{Ctx, installation, password_reset, realms, verification},
+    service::{Ctx, installation, password_reset, realms, sign_in_link, verification},
 };
 
 /// Adds the routes of this file.
@@ -35,6 +35,7 @@ pub(crate) fn routes(route: Route) -> Route {
         .at("/ui/verify-email/resend", route::named("/ui/verify-email/resend", poem::post(take_resend)))
         .at("/ui/reset-password", route::named("/ui/reset-password", get(show_reset).post(take_reset)))
         .at("/ui/forgot-password", route::named("/ui/forgot-password", get(show_forgot).post(take_forgot)))
+        .at("/ui/unlock-sign-in", route::named("/ui/unlock-sign-in", get(show_unlock).post(take_unlock)))
         .at("/ui/setup", route::named("/ui/setup", get(show_setup).post(take_setup)))
 }
 
@@ -182,6 +183,25 @@ async fn take_reset(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedView
             Ok(status(reset_form(&app, req, &views, &ctx, fields.token, views.speak(ctx.language()).sentences(&faults)), StatusCode::UNPROCESSABLE_ENTITY))
         }
         Err(Error::InvalidOneTimeToken) => Ok(status(forgot(&app, req, &views, &ctx, String::new(), true, Vec::new()), StatusCode::BAD_REQUEST)),
+        Err(error) => Err(Failure::from(error).into()),
+    }
+}
+
+#[handler]
+async fn show_unlock(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, link: Query<Link>) -> Result<Response> {
+    let ctx = shown_in(&app, ctx.0, link.realm.as_deref()).await?;
+    let form = csrf::token(&app, req, &ctx.realm);
+    let html = UnlockSignInPage { realm: name_of(&ctx), token: link.0.token, csrf: form.field.clone() };
+    Ok(form.put_cookie(shown(&views, &ctx, &html)))
+}
+
+#[handler]
+async fn take_unlock(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, fields: Form<Fields>) -> Result<Response> {
+    let ctx = posted_in(&app, req, ctx.0, &fields).await?.on_device(device::token(&app, req.headers()));
+    let notice = |says: &str, tone| shown(&views, &ctx, &NoticePage { realm: Some(name_of(&ctx)), says: says.to_owned(), tone, link: None });
+    match sign_in_link::follow(&app, &ctx, &fields.token).await {
+        Ok(token) => Ok(device::put(&app, notice("page.notice.sign_in_unlocked", Tone::Good), &token)),
+        Err(Error::InvalidOneTimeToken) => Ok(status(notice("page.notice.unlock_link_dead", Tone::Bad), StatusCode::BAD_REQUEST)),
         Err(error) => Err(Failure::from(error).into()),
     }
 }

@@ -141,6 +141,25 @@ impl Page for ForgotPasswordPage {
     }
 }
 
+/// `GET /ui/unlock-sign-in?token=`: asks for a click, which posts `token` and `csrf` to the same address.
+#[derive(Clone, Debug)]
+pub(crate) struct UnlockSignInPage {
+    /// Display name of the realm.
+    pub(crate) realm: String,
+    /// As in the mailed link.
+    pub(crate) token: String,
+    /// The form's own token.
+    pub(crate) csrf: String,
+}
+
+impl Page for UnlockSignInPage {
+    const TEMPLATE: &'static str = "unlock_sign_in.html";
+
+    fn values(&self, _: &View) -> Value {
+        context! { realm => self.realm.as_str(), token => self.token.as_str(), csrf => self.csrf.as_str() }
+    }
+}
+
 /// The operator's one-time set-up; the form posts `name`, `email`, `password`, `token` and `csrf` to `/ui/setup`.
 #[derive(Clone, Debug)]
 pub(crate) struct SetupPage {

@@ -34,6 +34,7 @@ fn pages_in(language: Language, text: &str) -> Vec<(&'static str, String)> {
         page(views, "reset-done", &ResetPasswordDonePage { realm: own(), link: link() }),
         page(views, "forgot", &forgot),
         page(views, "forgot-expired", &ForgotPasswordPage { expired: true, errors: vec![], ..forgot }),
+        page(views, "unlock", &UnlockSignInPage { realm: own(), token: own(), csrf: own() }),
         page(views, "setup", &SetupPage { token: own(), csrf: own(), min: 8, name: own(), email: own(), errors }),
         page(views, "notice-good", &NoticePage { tone: Tone::Good, realm: None, link: None, ..notice.clone() }),
         page(views, "notice-bad", &NoticePage { tone: Tone::Bad, ..notice.clone() }),
@@ -127,6 +128,7 @@ fn forms_post_what_their_handlers_take() {
         ("verify-failed", "/ui/verify-email/resend", &["csrf", "email"]),
         ("reset", "/ui/reset-password", &["csrf", "token", "password"]),
         ("forgot", "/ui/forgot-password", &["csrf", "email"]),
+        ("unlock", "/ui/unlock-sign-in", &["csrf", "token"]),
         ("setup", "/ui/setup", &["csrf", "token", "name", "email", "password"]),
     ];
     let pages = pages("Acme");

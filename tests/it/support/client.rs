@@ -77,6 +77,11 @@ impl<'a> Client<'a> {
         self.send(Method::POST, path, Some("application/json"), body.to_string()).await
     }
 
+    /// The same with a body of one's own, for closures.
+    pub async fn post_owned(self, path: &str, body: Value) -> Reply {
+        self.post(path, &body).await
+    }
+
     pub async fn put(&self, path: &str, body: &Value) -> Reply {
         self.send(Method::PUT, path, Some("application/json"), body.to_string()).await
     }

@@ -180,7 +180,8 @@ impl Node {
         let address = Address { url: settings.database_url.clone(), max_connections: settings.database_max_connections };
         store::migrate::migrate(&address).await.expect("migrations");
         let db = Db::connect(&address).await.expect("a connection");
-        let keyring = Arc::new(Keyring::parse(MASTER_KEY).expect("a key"));
+        let keys = settings.master_key.as_ref().map_or(MASTER_KEY, |keys| secrecy::ExposeSecret::expose_secret(keys));
+        let keyring = Arc::new(Keyring::parse(keys).expect("a key"));
         let entropy = Arc::new(SeededEntropy::new(seed));
         let app = Arc::new(App::new(settings.clone(), db, Arc::<ManualClock>::clone(clock), entropy, keyring).expect("an app"));
         service::installation::ensure(&app).await.expect("an installation");
