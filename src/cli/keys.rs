@@ -57,7 +57,7 @@ pub(super) async fn run(app: &Arc<App>, command: KeysCommand, json: bool) -> Res
             let mut items = Vec::new();
             for ctx in contexts(app, realm.as_deref(), all).await? {
                 match signing::rotate(app, &ctx).await? {
-                    Some(key) => items.push(line(app, &ctx, &key, std::slice::from_ref(&key))),
+                    Some(key) => items.push(line(app, &ctx, &key, &signing::list(app, &ctx).await?)),
                     None => eprintln!("{}: a new key is on its way already", ctx.realm.name),
                 }
             }

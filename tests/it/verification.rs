@@ -221,8 +221,14 @@ on_both!(requests_beyond_the_share_leave_the_last_link_alive, |app| {
         app.run_jobs().await;
     }
     // Three at most: a link that a newer request has replaced before its mail went out is not mailed any more.
-    assert!((2..=3).contains(&app.mails("ada@example.com").await.len()));
-    app.anonymous().verify(&app.last_mail("ada@example.com").await.token()).await.assert(200);
+    let mails = app.mails("ada@example.com").await;
+    assert!((2..=3).contains(&mails.len()));
+    // Which of two mails of one moment comes first is left to chance.
+    let mut verified = 0;
+    for mail in mails {
+        verified += usize::from(app.anonymous().verify(&mail.token()).await.status == 200);
+    }
+    assert_eq!(verified, 1);
 });
 
 on_both!(what_is_no_address_is_refused_by_name, |app| {
