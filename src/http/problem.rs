@@ -22,7 +22,7 @@ pub(crate) const E429: u32 = 1 << 9;
 /// Any operation may meet a fault of ours, and says so.
 const ALWAYS: (u16, &str) = (500, "A fault of the service; `requestId` finds it in the log.");
 
-const SETS: [(u32, u16, &str); 9] = [
+const SETS: [(u32, u16, &str); 10] = [
     (E400, 400, "The request has another shape than this operation takes, or its token is not good."),
     (E401, 401, "No credential, or none that is good."),
     (E403, 403, "The caller may not do this."),
