@@ -10,7 +10,7 @@ async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let mut sessions = Table::create();
     sessions
         .table("sessions")
-        .col(uuid("id").primary_key())
+        .col(uuid("id"))
         .col(uuid("realm_id"))
         .col(uuid("user_id"))
         .col(string("device"))
@@ -23,7 +23,7 @@ async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(timestamp_with_time_zone("expires_at"))
         .col(timestamp_with_time_zone_null("ended_at"))
         .col(string_null("end_reason"))
-        .index(&mut unique("sessions", &["realm_id", "id"]))
+        .primary_key(Index::create().col("realm_id").col("id"))
         .foreign_key(&mut reference("sessions", &["realm_id", "user_id"], "users", &["realm_id", "id"], ForeignKeyAction::Cascade));
     manager.create_table(sessions).await?;
     crate::index(manager, "sessions", &["realm_id", "user_id", "created_at"]).await?;
@@ -32,7 +32,7 @@ async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let mut refresh = Table::create();
     refresh
         .table("refresh_tokens")
-        .col(uuid("id").primary_key())
+        .col(uuid("id"))
         .col(uuid("realm_id"))
         .col(uuid("session_id"))
         .col(uuid("family_id"))
@@ -42,7 +42,8 @@ async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(timestamp_with_time_zone("expires_at"))
         .col(timestamp_with_time_zone_null("used_at"))
         .col(text_null("child_sealed"))
-        .index(&mut unique("refresh_tokens", &["realm_id", "id"]))
+        // One index serves as key and as scope; it is written at every refresh.
+        .primary_key(Index::create().col("realm_id").col("id"))
         .foreign_key(&mut reference("refresh_tokens", &["realm_id", "session_id"], "sessions", &["realm_id", "id"], ForeignKeyAction::Cascade));
     manager.create_table(refresh).await?;
     crate::index(manager, "refresh_tokens", &["realm_id", "session_id"]).await?;

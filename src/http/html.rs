@@ -41,6 +41,8 @@ fn with_policy(html: String, policy: &'static str) -> Response {
     Response::builder()
         .content_type("text/html; charset=utf-8")
         .header(header::CONTENT_SECURITY_POLICY, policy)
+        // The policy says it already; browsers that don't know policies know this.
+        .header(header::X_FRAME_OPTIONS, "DENY")
         .header(header::CACHE_CONTROL, "no-store")
         .body(html)
 }

@@ -5,6 +5,7 @@ mod client;
 mod client_io;
 mod context;
 mod dev;
+mod dispatch;
 mod docs;
 mod edge;
 mod failure;
@@ -69,7 +70,7 @@ pub fn endpoint(app: &Arc<App>, log: AccessLog) -> Result<impl Endpoint<Output =
         route = dev::routes(route);
     }
     let route = route.nest(native::BASE, native::api());
-    let inner = route.data(Arc::clone(&views));
+    let inner = dispatch::Dispatch::new(native::BASE, native::operations(), route.data(Arc::clone(&views)));
     let routes = edge::RouteTable { operations: operations(), methods: methods() };
     Ok(edge::Edge { inner, app: Arc::clone(app), views, log, routes })
 }

@@ -77,8 +77,11 @@ pub async fn mentioned(app: &App, named: Option<&str>, host: Option<&str>) -> Re
         return by_host(app, &name.to_ascii_lowercase()).await?.map(|realm| Some(realm.id)).ok_or(Error::RealmMismatch);
     }
     let Some(host) = host else { return Ok(None) };
-    let realm = by_host(app, host).await?;
-    Ok(realm.map(|realm| realm.id).filter(|id| app.root().is_ok_and(|root| root.realm != *id)))
+    let realm = match app.caches.host(host) {
+        Some(known) => known,
+        None => by_host(app, host).await?.map(|realm| realm.id),
+    };
+    Ok(realm.filter(|id| app.root().is_ok_and(|root| root.realm != *id)))
 }
 
 /// Creates a realm of `account` with its first signing key.

@@ -25,7 +25,11 @@ use crate::{
         session::{EndReason, Session},
         token::OpaqueToken,
     },
-    store::{self, Transaction, refresh_tokens::RefreshToken, write_tx},
+    store::{
+        self, Transaction,
+        refresh_tokens::{Presented, RefreshToken},
+        write_tx,
+    },
 };
 
 /// How long a spent token still answers with its child.
@@ -50,7 +54,13 @@ pub async fn rotate(app: &App, ctx: &Ctx, token: &str) -> Result<TokenPair> {
     let now = app.clock.now();
     let child = OpaqueToken::mint(RefreshTokenId::new(now, app.entropy.as_ref()).0, app.entropy.as_ref());
     let sealed = seal_with(token.secret(), child.reveal().as_bytes(), app.entropy.as_ref())?;
-    let outcome = write_tx!(&app.db, |tx| step(app, tx, ctx, &token, &child, &sealed, now).await)?;
+    let hash = sha256_hex(token.secret());
+    let presented = Presented { id: RefreshTokenId(token.id), hash: &hash, child: &sealed };
+    if let Some(session) = straight(app, ctx, presented, &child, now).await? {
+        app.caches.note_use(session.realm_id, session.id, now);
+        return sessions::issue(app, &ctx.realm, &session, &child, now).await;
+    }
+    let outcome = write_tx!(&app.db, |tx| step(app, tx, ctx, &token, presented, &child, now).await)?;
     match outcome {
         Outcome::Next(session, next) => sessions::issue(app, &ctx.realm, &session, &next, now).await,
         Outcome::Over(session, reason) => {
@@ -61,31 +71,56 @@ pub async fn rotate(app: &App, ctx: &Ctx, token: &str) -> Result<TokenPair> {
     }
 }
 
-/// The whole decision in one transaction, which commits whatever the outcome: an ended session must stay ended.
-async fn step(app: &App, tx: &Transaction, ctx: &Ctx, token: &OpaqueToken, child: &OpaqueToken, sealed: &str, now: DateTime<Utc>) -> Result<Outcome> {
+/// What nearly every refresh is: an unused token of a session that was used lately. What to write is read beforehand,
+/// outside of the transaction; whether it still holds is the guard's business. The use is noted and written behind, unless
+/// the session's last stamp is so old that a crash before the next flush could cost somebody their session.
+///
+/// `None` leaves the decision to [`step`].
+async fn straight(app: &App, ctx: &Ctx, presented: Presented<'_>, child: &OpaqueToken, now: DateTime<Utc>) -> Result<Option<Session>> {
     let realm = ctx.realm.id;
-    let id = RefreshTokenId(token.id);
-    let hash = sha256_hex(token.secret());
     let idle = Lifetimes::span(ctx.realm.settings.lifetimes.session_idle);
-    if let Some(spent) = store::refresh_tokens::consume(tx, realm, id, &hash, sealed, now).await? {
+    let Some((row, session)) = store::refresh_tokens::find_with_session(&app.db.read, realm, presented.id).await? else { return Ok(None) };
+    if row.used_at.is_some() || session.ended.is_some() || now - session.last_used_at > idle / 4 {
+        return Ok(None);
+    }
+    let next = successor(row, &session, child, now);
+    let done = write_tx!(&app.db, |tx| {
+        let done = store::refresh_tokens::consume_if_live(tx, realm, presented, now, idle).await?;
+        if done {
+            store::refresh_tokens::insert(tx, &next).await?;
+        }
+        Ok(done)
+    })?;
+    Ok(done.then_some(session))
+}
+
+/// The row of a token's child.
+fn successor(spent: RefreshToken, session: &Session, child: &OpaqueToken, now: DateTime<Utc>) -> RefreshToken {
+    RefreshToken {
+        id: RefreshTokenId(child.id),
+        token_hash: sha256_hex(child.secret()),
+        generation: spent.generation + 1,
+        created_at: now,
+        expires_at: session.expires_at,
+        used_at: None,
+        child_sealed: None,
+        ..spent
+    }
+}
+
+/// The whole decision in one transaction, which commits whatever the outcome: an ended session must stay ended.
+async fn step(app: &App, tx: &Transaction, ctx: &Ctx, token: &OpaqueToken, presented: Presented<'_>, child: &OpaqueToken, now: DateTime<Utc>) -> Result<Outcome> {
+    let realm = ctx.realm.id;
+    let idle = Lifetimes::span(ctx.realm.settings.lifetimes.session_idle);
+    if let Some(spent) = store::refresh_tokens::consume(tx, realm, presented, now).await? {
         let Some(session) = store::sessions::use_if_live(tx, realm, spent.session_id, now, idle).await? else {
             return over(tx, ctx, spent.session_id, now).await;
         };
-        let row = RefreshToken {
-            id: RefreshTokenId(child.id),
-            token_hash: sha256_hex(child.secret()),
-            generation: spent.generation + 1,
-            created_at: now,
-            expires_at: session.expires_at,
-            used_at: None,
-            child_sealed: None,
-            ..spent
-        };
-        store::refresh_tokens::insert(tx, &row).await?;
+        store::refresh_tokens::insert(tx, &successor(spent, &session, child, now)).await?;
         return Ok(Outcome::Next(Box::new(session), child.clone()));
     }
-    let Some(row) = store::refresh_tokens::find(tx, realm, id).await? else { return Ok(Outcome::Unknown) };
-    if !ct_eq(row.token_hash.as_bytes(), hash.as_bytes()) {
+    let Some(row) = store::refresh_tokens::find(tx, realm, presented.id).await? else { return Ok(Outcome::Unknown) };
+    if !ct_eq(row.token_hash.as_bytes(), presented.hash.as_bytes()) {
         return Ok(Outcome::Unknown);
     }
     let (Some(used_at), Some(sealed_child)) = (row.used_at, &row.child_sealed) else {

@@ -25,7 +25,8 @@ super::entity!("credentials" {
     created_at: Instant,
     updated_at: Instant,
 });
-use entity::{ActiveModel, Column, Entity};
+use entity::{ActiveModel, Column};
+pub(super) use entity::{Column as CredentialColumn, Entity};
 
 /// Sets a user's password hash, whether or not there is one.
 ///

@@ -1,12 +1,18 @@
 //! Refresh tokens: hash, family, generation, and when each was used.
 
-use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, sea_query::Expr};
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, JoinType, QueryFilter as _, QuerySelect as _, UpdateMany,
+    sea_query::{Expr, ExprTrait as _, Query},
+};
 use uuid::Uuid;
 
+use super::sessions::{self, SessionColumn};
 use crate::domain::{
     Result,
     id::{RealmId, RefreshTokenId, SessionId},
+    session::Session,
 };
 
 super::entity!("refresh_tokens" {
@@ -79,27 +85,61 @@ pub async fn insert(db: &impl ConnectionTrait, token: &RefreshToken) -> Result<(
     Ok(())
 }
 
+/// A token as it is presented, and what its use leaves behind.
+#[derive(Clone, Copy, Debug)]
+pub struct Presented<'a> {
+    pub id: RefreshTokenId,
+    /// SHA-256 of its secret, in hex.
+    pub hash: &'a str,
+    /// The child that its use makes, sealed.
+    pub child: &'a str,
+}
+
+/// The use of a token that was not used before and has time left.
+fn using(realm: RealmId, presented: Presented<'_>, now: DateTime<Utc>) -> UpdateMany<Entity> {
+    Entity::update_many()
+        .col_expr(Column::UsedAt, Expr::value(now))
+        .col_expr(Column::ChildSealed, Expr::value(presented.child))
+        .filter(Column::RealmId.eq(realm))
+        .filter(Column::Id.eq(presented.id))
+        .filter(Column::TokenHash.eq(presented.hash))
+        .filter(Column::UsedAt.is_null())
+        .filter(Column::ExpiresAt.gt(now))
+}
+
 /// Uses an unused token and leaves its sealed child; answers its row as it is then, or `None` if it can't be used.
 ///
 /// # Errors
 /// What the database says.
-pub async fn consume(
-    db: &impl ConnectionTrait,
-    realm: RealmId,
-    id: RefreshTokenId,
-    hash: &str,
-    child: &str,
-    now: DateTime<Utc>,
-) -> Result<Option<RefreshToken>> {
-    let update = Entity::update_many()
-        .col_expr(Column::UsedAt, Expr::value(now))
-        .col_expr(Column::ChildSealed, Expr::value(child))
-        .filter(Column::RealmId.eq(realm))
-        .filter(Column::Id.eq(id))
-        .filter(Column::TokenHash.eq(hash))
-        .filter(Column::UsedAt.is_null())
-        .filter(Column::ExpiresAt.gt(now));
-    Ok(super::primitive::consume_once(db, update).await?.map(token))
+pub async fn consume(db: &impl ConnectionTrait, realm: RealmId, presented: Presented<'_>, now: DateTime<Utc>) -> Result<Option<RefreshToken>> {
+    Ok(super::primitive::consume_once(db, using(realm, presented, now)).await?.map(token))
+}
+
+/// The same if the token's session is live besides; `false` if either is not so.
+///
+/// # Errors
+/// What the database says.
+pub async fn consume_if_live(db: &impl ConnectionTrait, realm: RealmId, presented: Presented<'_>, now: DateTime<Utc>, idle: TimeDelta) -> Result<bool> {
+    let live = Query::select()
+        .expr(Expr::val(1))
+        .from(sessions::Entity)
+        .and_where(Expr::col((sessions::Entity, SessionColumn::RealmId)).eq(Expr::col((Entity, Column::RealmId))))
+        .and_where(Expr::col((sessions::Entity, SessionColumn::Id)).eq(Expr::col((Entity, Column::SessionId))))
+        .cond_where(sessions::live(now, idle))
+        .to_owned();
+    let update = using(realm, presented, now).filter(Expr::exists(live));
+    Ok(update.exec(db).await?.rows_affected == 1)
+}
+
+/// The token of that id with its session, whatever became of either.
+///
+/// # Errors
+/// What the database says.
+pub async fn find_with_session(db: &impl ConnectionTrait, realm: RealmId, id: RefreshTokenId) -> Result<Option<(RefreshToken, Session)>> {
+    let session = Entity::belongs_to(sessions::Entity).from((Column::RealmId, Column::SessionId)).to((SessionColumn::RealmId, SessionColumn::Id));
+    let query = Entity::find().join(JoinType::InnerJoin, session.into()).select_also(sessions::Entity);
+    let found = query.filter(Column::RealmId.eq(realm)).filter(Column::Id.eq(id)).one(db).await?;
+    Ok(found.and_then(|(row, session)| Some((token(row), sessions::session(session?)))))
 }
 
 /// The token of that id, used or not.

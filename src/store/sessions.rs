@@ -29,9 +29,10 @@ super::entity!("sessions" {
     ended_at: Option<Instant>,
     end_reason: Option<String>,
 });
-use entity::{ActiveModel, Column, Entity, Model};
+use entity::{ActiveModel, Column, Model};
+pub(super) use entity::{Column as SessionColumn, Entity};
 
-fn session(row: Model) -> Session {
+pub(super) fn session(row: Model) -> Session {
     // A reason written by a newer version is still an end.
     let reason = || row.end_reason.as_deref().and_then(EndReason::parse).unwrap_or(EndReason::Revoked);
     Session {
@@ -49,7 +50,8 @@ fn session(row: Model) -> Session {
     }
 }
 
-fn live(now: DateTime<Utc>, idle: TimeDelta) -> Condition {
+/// What makes a session live.
+pub(super) fn live(now: DateTime<Utc>, idle: TimeDelta) -> Condition {
     Condition::all().add(Column::EndedAt.is_null()).add(Column::ExpiresAt.gt(now)).add(Column::LastUsedAt.gt(now - idle))
 }
 

@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, ExprTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    sea_query::{Expr, OnConflict},
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, ExprTrait as _, JoinType, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    sea_query::{Expr, IntoCondition as _, OnConflict},
 };
 
+use super::credentials::{self, CredentialColumn};
 use crate::domain::{
     Result,
     credential::CredentialKind,
@@ -118,15 +119,18 @@ pub async fn find_by_email(db: &impl ConnectionTrait, realm: RealmId, email: &Em
     query.one(db).await?.map(user).transpose()
 }
 
-/// The user of that address with their password hash, in two reads whether or not there is one.
+/// The user of that address with their password hash, in one read.
 ///
 /// # Errors
 /// What the database says.
 pub async fn find_for_login(db: &impl ConnectionTrait, realm: RealmId, email: &Email) -> Result<Option<(User, Option<String>)>> {
-    let found = find_by_email(db, realm, email).await?;
-    let id = found.as_ref().map_or(UserId(uuid::Uuid::nil()), |user| user.id);
-    let secret = super::credentials::find(db, realm, id, CredentialKind::Password).await?;
-    Ok(found.map(|user| (user, secret)))
+    let password = Entity::belongs_to(credentials::Entity)
+        .from((Column::RealmId, Column::Id))
+        .to((CredentialColumn::RealmId, CredentialColumn::UserId))
+        .on_condition(|_, credential| Expr::col((credential, CredentialColumn::Kind)).eq(CredentialKind::Password.as_str()).into_condition());
+    let query = Entity::find().join(JoinType::LeftJoin, password.into()).select_also(credentials::Entity);
+    let found = query.filter(Column::RealmId.eq(realm)).filter(Column::Email.eq(email.as_str())).one(db).await?;
+    found.map(|(row, secret)| Ok((user(row)?, secret.map(|row| row.secret)))).transpose()
 }
 
 /// The user with their places in accounts.

@@ -11,7 +11,7 @@ mod key_wire;
 mod me;
 mod wire;
 
-use poem_openapi::{LicenseObject, OpenApiService, Tags};
+use poem_openapi::{LicenseObject, OpenApi, OpenApiService, Tags};
 
 /// Where the dialect is mounted.
 pub(super) const BASE: &str = "/api/v1";
@@ -29,9 +29,14 @@ enum Group {
     ApiKeys,
 }
 
+/// Every operation of the dialect.
+pub(super) fn operations() -> impl OpenApi {
+    (auth::AuthApi, me::MeApi, accounts::AccountsApi, api_keys::ApiKeysApi)
+}
+
 /// The dialect as a poem service with its OpenAPI document.
-pub(super) fn api() -> OpenApiService<impl poem_openapi::OpenApi, ()> {
-    OpenApiService::new((auth::AuthApi, me::MeApi, accounts::AccountsApi, api_keys::ApiKeysApi), "Realmgate", env!("CARGO_PKG_VERSION"))
+pub(super) fn api() -> OpenApiService<impl OpenApi, ()> {
+    OpenApiService::new(operations(), "Realmgate", env!("CARGO_PKG_VERSION"))
         .summary("Identity for multi-tenant SaaS")
         .description(include_str!("intro.md"))
         .license(LicenseObject::new(env!("CARGO_PKG_LICENSE")).identifier(env!("CARGO_PKG_LICENSE")))
