@@ -109,7 +109,15 @@ fn successor(spent: RefreshToken, session: &Session, child: &OpaqueToken, now: D
 }
 
 /// The whole decision in one transaction, which commits whatever the outcome: an ended session must stay ended.
-async fn step(app: &App, tx: &Transaction, ctx: &Ctx, token: &OpaqueToken, presented: Presented<'_>, child: &OpaqueToken, now: DateTime<Utc>) -> Result<Outcome> {
+async fn step(
+    app: &App,
+    tx: &Transaction,
+    ctx: &Ctx,
+    token: &OpaqueToken,
+    presented: Presented<'_>,
+    child: &OpaqueToken,
+    now: DateTime<Utc>,
+) -> Result<Outcome> {
     let realm = ctx.realm.id;
     let idle = Lifetimes::span(ctx.realm.settings.lifetimes.session_idle);
     if let Some(spent) = store::refresh_tokens::consume(tx, realm, presented, now).await? {

@@ -146,7 +146,7 @@ on_both!(of_many_who_use_a_refresh_token_at_once_one_wins, |app| {
         store::refresh_tokens::insert(&app.app().db.write, &row).await.unwrap();
         let won = at_once(32, |n| {
             let (db, row) = (pools[n % 2].clone(), row.clone());
-            async move { 
+            async move {
                 let child = format!("child {n}");
                 let presented = store::refresh_tokens::Presented { id: row.id, hash: &row.token_hash, child: &child };
                 store::refresh_tokens::consume(&db.write, realm, presented, now).await.unwrap()
