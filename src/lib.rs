@@ -31,7 +31,8 @@
 //! and [`service::master_keys`] let keys follow each other while nodes run.
 //!
 //! [`http`] translates between protocols and use cases: the native dialect, pages, development pages and operations, each
-//! an adapter of its own around one edge that knows body limits, problems, headers and the access log.
+//! an adapter of its own around one edge that knows body limits, problems, headers and the access log. A browser at the
+//! pages has a session like any other, which a cookie carries instead of tokens ([`service::page_session`]).
 //!
 //! [`worker`] runs what a node does beside answering: jobs, the change feed, stamps of use, sweeping.
 //!

@@ -11,6 +11,7 @@ mod m0004_sessions;
 mod m0005_work;
 mod m0008_devices;
 mod m0009_keys;
+mod m0010_page_sessions;
 mod m0011_api_keys;
 
 use sea_orm_migration::prelude::*;
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_work::Step),
             Box::new(m0008_devices::Step),
             Box::new(m0009_keys::Step),
+            Box::new(m0010_page_sessions::Step),
             Box::new(m0011_api_keys::Step),
         ]
     }

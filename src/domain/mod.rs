@@ -18,6 +18,7 @@ pub mod language;
 pub mod page;
 pub mod password;
 pub mod realm;
+pub mod return_to;
 pub mod scope;
 pub mod session;
 pub mod text;

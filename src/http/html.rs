@@ -21,6 +21,13 @@ pub(super) fn shown_in(views: &Views, language: Language, page: &impl Page) -> R
     with_policy(page.render(views.speak(language)), PAGE_POLICY)
 }
 
+/// The same for a page whose form leads on to `source`, a foreign place: browsers that hold a form's redirects to the
+/// policy must find it there.
+pub(super) fn leading_to(views: &Views, language: Language, page: &impl Page, source: Option<&str>) -> Response {
+    let policy = source.map_or_else(|| PAGE_POLICY.to_owned(), |source| PAGE_POLICY.replace("form-action 'self'", &format!("form-action 'self' {source}")));
+    with_policy(page.render(views.speak(language)), &policy)
+}
+
 /// The mailbox page as a response.
 pub(super) fn mailbox_page(views: &Views, language: Language, page: &MailboxPage) -> Response {
     with_policy(page.render(views.speak(language)), MAILBOX_POLICY)
@@ -37,7 +44,7 @@ pub(super) fn failure_page(views: &Views, language: Language, failure: &Failure)
     reply
 }
 
-fn with_policy(html: String, policy: &'static str) -> Response {
+fn with_policy(html: String, policy: &str) -> Response {
     Response::builder()
         .content_type("text/html; charset=utf-8")
         .header(header::CONTENT_SECURITY_POLICY, policy)

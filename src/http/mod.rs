@@ -35,7 +35,7 @@ pub use listener::serve;
 use crate::{app::App, config::Profile, domain::Result};
 
 /// Methods of the routes that stand in no OpenAPI document.
-const PLAIN_ROUTES: [(&str, &[&str]); 18] = [
+const PLAIN_ROUTES: [(&str, &[&str]); 28] = [
     ("/.well-known/change-password", &["GET"]),
     ("/.well-known/security.txt", &["GET"]),
     ("/healthz/live", &["GET"]),
@@ -52,6 +52,16 @@ const PLAIN_ROUTES: [(&str, &[&str]); 18] = [
     ("/ui/reset-password", &["GET", "POST"]),
     ("/ui/forgot-password", &["GET", "POST"]),
     ("/ui/setup", &["GET", "POST"]),
+    ("/ui/sign-in", &["GET", "POST"]),
+    ("/ui/sign-out", &["GET", "POST"]),
+    ("/ui/sign-up", &["GET", "POST"]),
+    ("/ui/verify-email/code", &["GET", "POST"]),
+    ("/ui/verify-email/code/resend", &["POST"]),
+    ("/ui/account", &["GET"]),
+    ("/ui/account/profile", &["POST"]),
+    ("/ui/account/password", &["POST"]),
+    ("/ui/account/sessions/end", &["POST"]),
+    ("/ui/account/sessions/end-all", &["POST"]),
     ("/dev/mailbox", &["GET"]),
     ("/dev/mailbox/messages", &["GET"]),
 ];

@@ -18,14 +18,18 @@ use crate::{
     mail::speak,
 };
 
+mod account;
 mod mailbox;
 mod pages;
+mod people;
 
+pub(crate) use account::{AccountPage, ProfileFields, SessionItem, SignOutPage};
 pub(crate) use mailbox::{MailboxItem, MailboxPage};
 pub(crate) use pages::{
     ForgotPasswordPage, NoticePage, ResetPasswordDonePage, ResetPasswordPage, SetupPage, Tone, UnlockSignInPage, VerifyEmailDonePage, VerifyEmailFailedPage,
     VerifyEmailPage,
 };
+pub(crate) use people::{CodePage, SignInPage, SignUpPage};
 
 /// The stylesheet of all pages, for `GET /ui/style.css`. Its address changes with its content, so that it may be cached for
 /// ever: `Cache-Control: public, max-age=31536000, immutable`.
@@ -42,9 +46,15 @@ pub(crate) const MAILBOX_POLICY: &str =
 /// What is sent should a template fail, which the tests of this file rule out.
 const BROKEN: &str = "<!doctype html><html lang=\"en\"><title>Something went wrong</title><h1>Something went wrong</h1><p>Please try again later.</p></html>";
 
-const TEMPLATES: [(&str, &str); 8] = [
+const TEMPLATES: [(&str, &str); 14] = [
     ("layout.html", include_str!("../../templates/ui/layout.html")),
     ("parts.html", include_str!("../../templates/ui/parts.html")),
+    ("fields.html", include_str!("../../templates/ui/fields.html")),
+    ("sign_in.html", include_str!("../../templates/ui/sign_in.html")),
+    ("sign_up.html", include_str!("../../templates/ui/sign_up.html")),
+    ("code.html", include_str!("../../templates/ui/code.html")),
+    ("account.html", include_str!("../../templates/ui/account.html")),
+    ("sign_out.html", include_str!("../../templates/ui/sign_out.html")),
     ("verify_email.html", include_str!("../../templates/ui/verify_email.html")),
     ("reset_password.html", include_str!("../../templates/ui/reset_password.html")),
     ("unlock_sign_in.html", include_str!("../../templates/ui/unlock_sign_in.html")),
@@ -94,6 +104,12 @@ impl View {
         }
         let words = speak::teach(&mut environment, language)?;
         Ok(Self { language, environment, words, base: base.trim_end_matches('/').to_owned() })
+    }
+
+    /// The path below which the public address serves us: empty, or such as `/id`.
+    #[must_use]
+    pub(crate) fn base(&self) -> &str {
+        &self.base
     }
 
     /// The sentence at `key`, for what a template can't know; the key itself should there be none, which the tests of
@@ -161,6 +177,19 @@ pub(crate) trait Page {
     fn render(&self, view: &View) -> String {
         view.render(Self::TEMPLATE, self.values(view)).unwrap_or_else(|_| BROKEN.to_owned())
     }
+}
+
+/// Something that is wrong with a form, told above it and beside its field.
+#[derive(Clone, Debug)]
+pub(crate) struct Fault {
+    /// Id of the field's input; empty for the form as a whole.
+    pub(crate) field: String,
+    /// A sentence.
+    pub(crate) text: String,
+}
+
+fn told(faults: &[Fault]) -> Vec<Value> {
+    faults.iter().map(|fault| context! { field => fault.field.as_str(), text => fault.text.as_str() }).collect()
 }
 
 /// A way on, shown as a button.

@@ -23,11 +23,11 @@ pub(super) fn routes(route: Route, app: &App) -> Route {
     if app.settings.security_contact.is_empty() { route } else { route.at(SECURITY, route::named(SECURITY, get(security))) }
 }
 
-/// Leads password managers to the page (W3C "A Well-Known URL for Changing Passwords"). Whoever is signed in nowhere can
-/// only ask for a mail, and so can everybody else.
+/// Leads password managers to the page (W3C "A Well-Known URL for Changing Passwords"). Whoever is not signed in there is
+/// led on to do so, where they may also ask for a mail.
 #[handler]
 fn change_password(app: Data<&Arc<App>>) -> Response {
-    let page = format!("{}/ui/forgot-password", base_path(&app));
+    let page = format!("{}/ui/account", base_path(&app));
     Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, page).finish()
 }
 

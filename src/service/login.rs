@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use super::{
     Ctx, guesses,
-    sessions::{self, TokenPair},
+    sessions::{self, Begun, Carrier, TokenPair},
 };
 use crate::{
     app::App,
@@ -12,14 +12,15 @@ use crate::{
         Error, Result,
         email::Email,
         event::Action,
-        id::EventId,
+        id::{EventId, RealmId, SessionId},
         session::Session,
+        token::OpaqueToken,
         user::{User, UserStatus},
     },
     store::{self, write_tx},
 };
 
-/// A person who is in.
+/// A person who is in with a program.
 #[derive(Debug)]
 pub struct LoggedIn {
     pub user: User,
@@ -29,7 +30,17 @@ pub struct LoggedIn {
     pub device_token: String,
 }
 
-/// Checks address and password and begins a session.
+/// A person who is in with a browser, at our pages.
+#[derive(Debug)]
+pub struct LoggedInOnPages {
+    pub session: Session,
+    /// For the browser's cookie; [`super::page_session::find`] knows it again.
+    pub cookie: OpaqueToken,
+    /// For another cookie, which stays when this one goes: it tells at the next sign-in that this browser is known.
+    pub device: OpaqueToken,
+}
+
+/// Checks address and password and begins a session that tokens carry.
 ///
 /// Unknown address, wrong password and a user without password run one hash each and end in the same fact; that a user
 /// is locked or unverified is told only to who knows the password. A guess too many ends there as well, see [`guesses`].
@@ -37,6 +48,21 @@ pub struct LoggedIn {
 /// # Errors
 /// [`Error::InvalidCredentials`], [`Error::EmailNotVerified`], [`Error::AccountLocked`], [`Error::Busy`].
 pub async fn with_password(app: &App, ctx: &Ctx, email: &str, password: &SecretString) -> Result<LoggedIn> {
+    let (user, begun) = enter(app, ctx, email, password, Carrier::Tokens).await?;
+    let tokens = sessions::issue(app, &ctx.realm, &begun.session, &begun.credential, begun.session.created_at).await?;
+    Ok(LoggedIn { user, session: begun.session, tokens, device_token: begun.device.token.reveal() })
+}
+
+/// The same at our pages: a cookie carries the session. The session that the browser `had` ends.
+///
+/// # Errors
+/// As [`with_password`].
+pub async fn on_pages(app: &App, ctx: &Ctx, email: &str, password: &SecretString, had: Option<(RealmId, SessionId)>) -> Result<LoggedInOnPages> {
+    let (_, begun) = enter(app, ctx, email, password, Carrier::Cookie { replaces: had }).await?;
+    Ok(LoggedInOnPages { session: begun.session, cookie: begun.credential, device: begun.device.token })
+}
+
+async fn enter(app: &App, ctx: &Ctx, email: &str, password: &SecretString, carrier: Carrier) -> Result<(User, Begun)> {
     // What is no address belongs to nobody: it costs a hash like every other unknown one.
     let found = match Email::parse("email", email) {
         Ok(email) => store::users::find_for_login(&app.db.read, ctx.realm.id, &email).await?,
@@ -67,7 +93,7 @@ pub async fn with_password(app: &App, ctx: &Ctx, email: &str, password: &SecretS
     let rehashed = if verdict.needs_rehash { Some(app.passwords.hash(password, app.entropy.as_ref()).await?) } else { None };
     let now = app.clock.now();
     let begun = write_tx!(&app.db, |tx| {
-        let begun = sessions::begin(app, tx, ctx, &user, "pwd", now).await?;
+        let begun = sessions::begin(app, tx, ctx, &user, "pwd", carrier, now).await?;
         guesses::forgive(app, tx, ctx, &guess).await?;
         if let Some(new_hash) = &rehashed {
             // If the password changed meanwhile, the guard leaves the newer one alone.
@@ -84,7 +110,6 @@ pub async fn with_password(app: &App, ctx: &Ctx, email: &str, password: &SecretS
             return Err(error);
         }
     };
-    sessions::tell(app, begun.ended);
-    let tokens = sessions::issue(app, &ctx.realm, &begun.session, &begun.refresh, now).await?;
-    Ok(LoggedIn { user, session: begun.session, tokens, device_token: begun.device.token.reveal() })
+    sessions::tell(app, begun.ended.iter().copied());
+    Ok((user, begun))
 }

@@ -13,7 +13,7 @@ use crate::{
     domain::{
         Error, Result, device,
         event::Action,
-        id::{EventId, RefreshTokenId, SessionId, UserId, uuid_v7},
+        id::{EventId, RealmId, RefreshTokenId, SessionId, UserId, uuid_v7},
         realm::{Lifetimes, Realm},
         session::{EndReason, Session},
         token::OpaqueToken,
@@ -33,10 +33,21 @@ pub struct TokenPair {
     pub refresh_expires_in: u64,
 }
 
+/// What a session is carried by.
+#[derive(Clone, Copy)]
+pub(super) enum Carrier {
+    /// A refresh token and the access tokens that it brings: programs.
+    Tokens,
+    /// A cookie of our pages. `replaces` is the session that the same browser had until now, which ends (OWASP ASVS 5.0
+    /// 7.2.4: a sign-in never goes on with an older id).
+    Cookie { replaces: Option<(RealmId, SessionId)> },
+}
+
 /// A session that was begun in a transaction and must be told to the caches after its commit.
 pub(super) struct Begun {
     pub(super) session: Session,
-    pub(super) refresh: OpaqueToken,
+    /// The first refresh token or the cookie's, as the [`Carrier`] says.
+    pub(super) credential: OpaqueToken,
     pub(super) ended: Vec<(SessionId, EndReason)>,
     pub(super) device: Remembered,
 }
@@ -45,7 +56,7 @@ pub(super) struct Begun {
 ///
 /// The guarded touch of the user's row comes first: it holds that row until the commit, so that two logins of one user
 /// count each other, and it fails if the user was locked or their password changed since `user` was read.
-pub(super) async fn begin(app: &App, db: &impl Connection, ctx: &Ctx, user: &User, amr: &str, now: DateTime<Utc>) -> Result<Begun> {
+pub(super) async fn begin(app: &App, db: &impl Connection, ctx: &Ctx, user: &User, amr: &str, carrier: Carrier, now: DateTime<Utc>) -> Result<Begun> {
     let realm = &ctx.realm;
     if !store::users::touch_if_active(db, realm.id, user.id, user.version).await? {
         return Err(Error::InvalidCredentials);
@@ -64,29 +75,45 @@ pub(super) async fn begin(app: &App, db: &impl Connection, ctx: &Ctx, user: &Use
         amr: amr.to_owned(),
         ended: None,
     };
-    store::sessions::insert(db, &session, &ctx.client.user_agent).await?;
+    let mut replaced = None;
+    let credential = match carrier {
+        Carrier::Tokens => OpaqueToken::mint(RefreshTokenId::new(now, app.entropy.as_ref()).0, app.entropy.as_ref()),
+        Carrier::Cookie { replaces } => {
+            if let Some((old_realm, old)) = replaces
+                && store::sessions::end(db, old_realm, old, EndReason::LoggedOut, now).await?
+            {
+                store::revocations::insert_sessions(db, old_realm, &[old], EndReason::LoggedOut, now).await?;
+                replaced = Some((old, EndReason::LoggedOut));
+            }
+            OpaqueToken::mint(session.id.0, app.entropy.as_ref())
+        }
+    };
+    let secret_hash = sha256_hex(credential.secret());
+    let cookie_hash = matches!(carrier, Carrier::Cookie { .. }).then_some(secret_hash.as_str());
+    store::sessions::insert(db, &session, &ctx.client.user_agent, cookie_hash).await?;
     let idle = Lifetimes::span(spans.session_idle);
-    let ended = store::sessions::make_room(db, &session, realm.settings.max_sessions, now, idle).await?;
+    let mut ended = store::sessions::make_room(db, &session, realm.settings.max_sessions, now, idle).await?;
     // What ran out of its time has no access token left that other nodes would have to hear of.
     let evicted: Vec<_> = ended.iter().filter(|(_, reason)| *reason == EndReason::EvictedByLimit).map(|(id, _)| *id).collect();
     store::revocations::insert_sessions(db, realm.id, &evicted, EndReason::EvictedByLimit, now).await?;
-    let id = RefreshTokenId::new(now, app.entropy.as_ref());
-    let refresh = OpaqueToken::mint(id.0, app.entropy.as_ref());
-    let row = RefreshToken {
-        id,
-        realm_id: realm.id,
-        session_id: session.id,
-        family_id: session.id.0,
-        generation: 0,
-        token_hash: sha256_hex(refresh.secret()),
-        created_at: now,
-        expires_at: session.expires_at,
-        used_at: None,
-        child_sealed: None,
-    };
-    store::refresh_tokens::insert(db, &row).await?;
+    ended.extend(replaced);
+    if matches!(carrier, Carrier::Tokens) {
+        let row = RefreshToken {
+            id: RefreshTokenId(credential.id),
+            realm_id: realm.id,
+            session_id: session.id,
+            family_id: session.id.0,
+            generation: 0,
+            token_hash: secret_hash,
+            created_at: now,
+            expires_at: session.expires_at,
+            used_at: None,
+            child_sealed: None,
+        };
+        store::refresh_tokens::insert(db, &row).await?;
+    }
     let device = devices::remember(app, db, ctx, user, now).await?;
-    Ok(Begun { session, refresh, ended, device })
+    Ok(Begun { session, credential, ended, device })
 }
 
 /// Signs the access token that goes with `refresh` and tells how long both last.
@@ -189,7 +216,7 @@ async fn end_one(app: &App, ctx: &Ctx, user: UserId, id: SessionId, reason: EndR
 /// Ends a user's sessions inside a transaction and leaves word for the other nodes.
 pub(super) async fn end_all(
     db: &impl Connection,
-    realm: crate::domain::id::RealmId,
+    realm: RealmId,
     user: UserId,
     except: Option<SessionId>,
     reason: EndReason,

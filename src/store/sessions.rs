@@ -28,6 +28,7 @@ super::entity!("sessions" {
     expires_at: Instant,
     ended_at: Option<Instant>,
     end_reason: Option<String>,
+    cookie_hash: Option<String>,
 });
 use entity::{ActiveModel, Column, Model};
 pub(super) use entity::{Column as SessionColumn, Entity};
@@ -62,11 +63,11 @@ fn ending(reason: EndReason, now: DateTime<Utc>) -> sea_orm::UpdateMany<Entity> 
         .filter(Column::EndedAt.is_null())
 }
 
-/// Writes a new session.
+/// Writes a new session; `cookie_hash` is the SHA-256 of its cookie's secret in hex, if a cookie carries it.
 ///
 /// # Errors
 /// What the database says.
-pub async fn insert(db: &impl ConnectionTrait, session: &Session, user_agent: &str) -> Result<()> {
+pub async fn insert(db: &impl ConnectionTrait, session: &Session, user_agent: &str, cookie_hash: Option<&str>) -> Result<()> {
     let row = ActiveModel {
         id: Set(session.id),
         realm_id: Set(session.realm_id),
@@ -81,6 +82,7 @@ pub async fn insert(db: &impl ConnectionTrait, session: &Session, user_agent: &s
         expires_at: Set(session.expires_at),
         ended_at: Set(None),
         end_reason: Set(None),
+        cookie_hash: Set(cookie_hash.map(str::to_owned)),
     };
     Entity::insert(row).exec_without_returning(db).await?;
     Ok(())
@@ -92,6 +94,15 @@ pub async fn insert(db: &impl ConnectionTrait, session: &Session, user_agent: &s
 /// What the database says.
 pub async fn find(db: &impl ConnectionTrait, realm: RealmId, id: SessionId) -> Result<Option<Session>> {
     Ok(Entity::find().filter(Column::RealmId.eq(realm)).filter(Column::Id.eq(id)).one(db).await?.map(session))
+}
+
+/// The live session that a cookie with that secret's hash carries.
+///
+/// # Errors
+/// What the database says.
+pub async fn find_by_cookie(db: &impl ConnectionTrait, realm: RealmId, id: SessionId, hash: &str, now: DateTime<Utc>, idle: TimeDelta) -> Result<Option<Session>> {
+    let query = Entity::find().filter(Column::RealmId.eq(realm)).filter(Column::Id.eq(id)).filter(Column::CookieHash.eq(hash)).filter(live(now, idle));
+    Ok(query.one(db).await?.map(session))
 }
 
 /// A user's live sessions, newest first.

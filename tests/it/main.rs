@@ -32,6 +32,8 @@ mod registration;
 mod secrets;
 mod server;
 mod sessions;
+mod sign_in_pages;
+mod sign_in_safety;
 mod signing;
 mod smtp;
 mod store_races;

@@ -202,7 +202,7 @@ on_both!(the_database_refuses_rows_that_point_into_another_realm, |app| {
         token.id = OneTimeTokenId::new(now, app.app().entropy.as_ref());
         token.token_hash = sha256_hex(token.id.0.as_bytes());
         (session.realm_id, token.realm_id, refresh.realm_id) = (realm, realm, realm);
-        assert_eq!(store::sessions::insert(db, &session, "").await.is_ok(), fits, "sessions");
+        assert_eq!(store::sessions::insert(db, &session, "", None).await.is_ok(), fits, "sessions");
         assert_eq!(store::one_time_tokens::insert_if_absent(db, &token).await.is_ok(), fits, "one_time_tokens");
         assert_eq!(store::refresh_tokens::insert(db, &refresh).await.is_ok(), fits, "refresh_tokens");
         let entropy = app.app().entropy.as_ref();

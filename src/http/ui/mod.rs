@@ -1,10 +1,21 @@
-//! Pages for people who follow a mailed link: plain HTML forms over the same services that the API uses.
+//! Pages for people: plain HTML forms over the same services that the API uses.
 //!
 //! A GET shows a form and consumes nothing, so that link scanners do no harm; only the POST acts. No JavaScript, no
-//! outside assets. Every form carries a token that belongs to a cookie of the same browser, see [`csrf`].
+//! outside assets. Every form carries a token that belongs to a cookie of the same browser, see [`csrf`]; a sign-in here begins a
+//! session that a cookie carries. [`visit::Visit`] is what the handlers have in common.
 
+mod account;
+mod cookies;
 mod csrf;
-mod device;
+mod flow;
 mod pages;
+mod sign_in;
+mod sign_up;
+mod visit;
 
-pub(super) use pages::routes;
+use poem::Route;
+
+/// Adds all pages.
+pub(super) fn routes(route: Route) -> Route {
+    account::routes(sign_up::routes(sign_in::routes(pages::routes(route))))
+}

@@ -10,17 +10,20 @@ use poem::{
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{csrf, device};
+use super::{
+    cookies::Cookie,
+    csrf::{self, Tie},
+};
 use crate::{
     app::App,
-    domain::Error,
+    domain::{Error, device::KNOWN_FOR},
     http::{
         context::Public,
         failure::Failure,
         html::{SharedViews, shown},
         route,
         view::{
-            ForgotPasswordPage, NoticePage, ResetPasswordDonePage, ResetPasswordPage, STYLESHEET, SetupPage, Tone, UnlockSignInPage, VerifyEmailDonePage,
+            ForgotPasswordPage, Link, NoticePage, ResetPasswordDonePage, ResetPasswordPage, STYLESHEET, SetupPage, Tone, UnlockSignInPage, VerifyEmailDonePage,
             VerifyEmailFailedPage, VerifyEmailPage,
         },
     },
@@ -28,7 +31,7 @@ use crate::{
 };
 
 /// Adds the routes of this file.
-pub(crate) fn routes(route: Route) -> Route {
+pub(super) fn routes(route: Route) -> Route {
     route
         .at("/ui/style.css", route::named("/ui/style.css", get(style)))
         .at("/ui/verify-email", route::named("/ui/verify-email", get(show_verify).post(take_verify)))
@@ -47,7 +50,7 @@ fn style() -> Response {
 
 /// What a mailed link carries.
 #[derive(Deserialize)]
-struct Link {
+struct Mailed {
     #[serde(default)]
     token: String,
     /// The realm, where the address does not tell it.
@@ -82,7 +85,7 @@ async fn shown_in(app: &App, ctx: Ctx, realm: Option<&str>) -> Result<Ctx> {
 
 /// The context of a posted form: the realm that it was shown for. Refuses a form that is not of our own pages.
 async fn posted_in(app: &App, req: &Request, ctx: Ctx, fields: &Fields) -> Result<Ctx> {
-    let realm = csrf::realm_of(app, req.headers(), &fields.csrf).ok_or_else(Failure::cross_site)?;
+    let realm = csrf::realm_of(app, req.headers(), &fields.csrf, Tie::Browser).ok_or_else(Failure::cross_site)?;
     shown_in(app, ctx, Some(&realm)).await
 }
 
@@ -91,14 +94,22 @@ fn status(mut reply: Response, status: StatusCode) -> Response {
     reply
 }
 
+/// The way on once an address is proved or a password set. Outside the root realm the link names the realm, as mailed
+/// links do.
+fn sign_in(app: &App, views: &SharedViews, ctx: &Ctx) -> Option<Link> {
+    let view = views.speak(ctx.language());
+    let realm = if app.root().is_ok_and(|root| root.realm == ctx.realm.id) { String::new() } else { format!("?realm={}", ctx.realm.name) };
+    Some(Link { label: view.say("page.sign_in.button", &[]), href: format!("{}/ui/sign-in{realm}", view.base()) })
+}
+
 fn name_of(ctx: &Ctx) -> String {
     ctx.realm.display_name().to_owned()
 }
 
 #[handler]
-async fn show_verify(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, link: Query<Link>) -> Result<Response> {
+async fn show_verify(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, link: Query<Mailed>) -> Result<Response> {
     let ctx = shown_in(&app, ctx.0, link.realm.as_deref()).await?;
-    let form = csrf::token(&app, req, &ctx.realm);
+    let form = csrf::token(&app, req, &ctx.realm, Tie::Browser);
     let html = VerifyEmailPage { realm: name_of(&ctx), token: link.0.token, csrf: form.field.clone() };
     Ok(form.put_cookie(shown(&views, &ctx, &html)))
 }
@@ -107,14 +118,14 @@ async fn show_verify(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedVie
 async fn take_verify(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, fields: Form<Fields>) -> Result<Response> {
     let ctx = posted_in(&app, req, ctx.0, &fields).await?;
     match verification::verify_by_token(&app, &ctx, &fields.token).await {
-        Ok(_) => Ok(shown(&views, &ctx, &VerifyEmailDonePage { realm: name_of(&ctx), link: None })),
+        Ok(_) => Ok(shown(&views, &ctx, &VerifyEmailDonePage { realm: name_of(&ctx), link: sign_in(&app, &views, &ctx) })),
         Err(Error::InvalidOneTimeToken) => Ok(verify_failed(&app, req, &views, &ctx, String::new(), Vec::new())),
         Err(error) => Err(Failure::from(error).into()),
     }
 }
 
 fn verify_failed(app: &App, req: &Request, views: &SharedViews, ctx: &Ctx, email: String, errors: Vec<String>) -> Response {
-    let form = csrf::token(app, req, &ctx.realm);
+    let form = csrf::token(app, req, &ctx.realm, Tie::Browser);
     let html = VerifyEmailFailedPage { realm: name_of(ctx), csrf: form.field.clone(), email, errors };
     form.put_cookie(status(shown(views, ctx, &html), StatusCode::BAD_REQUEST))
 }
@@ -135,13 +146,13 @@ fn mail_is_coming(views: &SharedViews, ctx: &Ctx, says: &str) -> Response {
 }
 
 #[handler]
-async fn show_forgot(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, link: Query<Link>) -> Result<Response> {
+async fn show_forgot(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, link: Query<Mailed>) -> Result<Response> {
     let ctx = shown_in(&app, ctx.0, link.realm.as_deref()).await?;
     Ok(forgot(&app, req, &views, &ctx, String::new(), false, Vec::new()))
 }
 
 fn forgot(app: &App, req: &Request, views: &SharedViews, ctx: &Ctx, email: String, expired: bool, errors: Vec<String>) -> Response {
-    let form = csrf::token(app, req, &ctx.realm);
+    let form = csrf::token(app, req, &ctx.realm, Tie::Browser);
     let html = ForgotPasswordPage { realm: name_of(ctx), csrf: form.field.clone(), email, expired, errors };
     form.put_cookie(shown(views, ctx, &html))
 }
@@ -159,7 +170,7 @@ async fn take_forgot(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedVie
 }
 
 #[handler]
-async fn show_reset(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, link: Query<Link>) -> Result<Response> {
+async fn show_reset(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, link: Query<Mailed>) -> Result<Response> {
     let ctx = shown_in(&app, ctx.0, link.realm.as_deref()).await?;
     if link.token.is_empty() {
         return Ok(forgot(&app, req, &views, &ctx, String::new(), true, Vec::new()));
@@ -168,7 +179,7 @@ async fn show_reset(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedView
 }
 
 fn reset_form(app: &App, req: &Request, views: &SharedViews, ctx: &Ctx, token: String, errors: Vec<String>) -> Response {
-    let form = csrf::token(app, req, &ctx.realm);
+    let form = csrf::token(app, req, &ctx.realm, Tie::Browser);
     let html = ResetPasswordPage { realm: name_of(ctx), token, csrf: form.field.clone(), min: ctx.realm.settings.password_min, errors };
     form.put_cookie(shown(views, ctx, &html))
 }
@@ -178,41 +189,45 @@ async fn take_reset(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedView
     let ctx = posted_in(&app, req, ctx.0, &fields).await?;
     let fields = fields.0;
     match password_reset::confirm(&app, &ctx, &fields.token, fields.password).await {
-        Ok(()) => Ok(shown(&views, &ctx, &ResetPasswordDonePage { realm: name_of(&ctx), link: None })),
-        Err(Error::Invalid(faults)) => {
-            Ok(status(reset_form(&app, req, &views, &ctx, fields.token, views.speak(ctx.language()).sentences(&faults)), StatusCode::UNPROCESSABLE_ENTITY))
-        }
+        Ok(()) => Ok(shown(&views, &ctx, &ResetPasswordDonePage { realm: name_of(&ctx), link: sign_in(&app, &views, &ctx) })),
+        Err(Error::Invalid(faults)) => Ok(status(reset_form(&app, req, &views, &ctx, fields.token, views.speak(ctx.language()).sentences(&faults)), StatusCode::UNPROCESSABLE_ENTITY)),
         Err(Error::InvalidOneTimeToken) => Ok(status(forgot(&app, req, &views, &ctx, String::new(), true, Vec::new()), StatusCode::BAD_REQUEST)),
         Err(error) => Err(Failure::from(error).into()),
     }
 }
 
 #[handler]
-async fn show_unlock(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, link: Query<Link>) -> Result<Response> {
+async fn show_unlock(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, link: Query<Mailed>) -> Result<Response> {
     let ctx = shown_in(&app, ctx.0, link.realm.as_deref()).await?;
-    let form = csrf::token(&app, req, &ctx.realm);
+    let form = csrf::token(&app, req, &ctx.realm, Tie::Browser);
     let html = UnlockSignInPage { realm: name_of(&ctx), token: link.0.token, csrf: form.field.clone() };
     Ok(form.put_cookie(shown(&views, &ctx, &html)))
 }
 
 #[handler]
 async fn take_unlock(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, fields: Form<Fields>) -> Result<Response> {
-    let ctx = posted_in(&app, req, ctx.0, &fields).await?.on_device(device::token(&app, req.headers()));
-    let notice = |says: &str, tone| shown(&views, &ctx, &NoticePage { realm: Some(name_of(&ctx)), says: says.to_owned(), tone, link: None });
+    let ctx = posted_in(&app, req, ctx.0, &fields).await?.on_device(Cookie::Device.read(&app, req.headers()).map(SecretString::from));
+    let notice = |says: &str, tone| shown(&views, &ctx, &NoticePage { realm: Some(name_of(&ctx)), says: says.to_owned(), tone, link: sign_in(&app, &views, &ctx) });
     match sign_in_link::follow(&app, &ctx, &fields.token).await {
-        Ok(token) => Ok(device::put(&app, notice("page.notice.sign_in_unlocked", Tone::Good), &token)),
+        Ok(token) => {
+            let mut reply = notice("page.notice.sign_in_unlocked", Tone::Good);
+            if let Ok(value) = Cookie::Device.set(&app, &token.reveal(), Some(KNOWN_FOR)).parse() {
+                reply.headers_mut().append(header::SET_COOKIE, value);
+            }
+            Ok(reply)
+        }
         Err(Error::InvalidOneTimeToken) => Ok(status(notice("page.notice.unlock_link_dead", Tone::Bad), StatusCode::BAD_REQUEST)),
         Err(error) => Err(Failure::from(error).into()),
     }
 }
 
 #[handler]
-async fn show_setup(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, link: Query<Link>) -> Result<Response> {
+async fn show_setup(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, link: Query<Mailed>) -> Result<Response> {
     Ok(setup_form(&app, req, &views, &ctx.0, link.0.token, (String::new(), String::new()), Vec::new()))
 }
 
 fn setup_form(app: &App, req: &Request, views: &SharedViews, ctx: &Ctx, token: String, typed: (String, String), errors: Vec<String>) -> Response {
-    let form = csrf::token(app, req, &ctx.realm);
+    let form = csrf::token(app, req, &ctx.realm, Tie::Browser);
     let (name, email) = typed;
     let html = SetupPage { token, csrf: form.field.clone(), min: ctx.realm.settings.password_min, name, email, errors };
     form.put_cookie(shown(views, ctx, &html))
@@ -225,7 +240,7 @@ async fn take_setup(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedView
     let view = views.speak(ctx.language());
     let errors = match installation::set_up(&app, &ctx, &token, &name, &email, password).await {
         Ok(()) => {
-            let notice = NoticePage { realm: None, says: "page.notice.set_up".to_owned(), tone: Tone::Good, link: None };
+            let notice = NoticePage { realm: None, says: "page.notice.set_up".to_owned(), tone: Tone::Good, link: sign_in(&app, &views, &ctx) };
             return Ok(shown(&views, &ctx, &notice));
         }
         Err(Error::Invalid(faults)) => view.sentences(&faults),

@@ -26,7 +26,60 @@ fn pages_in(language: Language, text: &str) -> Vec<(&'static str, String)> {
     fn page<P: Page>(view: &View, name: &'static str, page: &P) -> (&'static str, String) {
         (name, view.render(P::TEMPLATE, page.values(view)).unwrap_or_else(|fault| panic!("{name}: {fault:?}")))
     }
+    let faults = vec![Fault { field: "email".to_owned(), text: own() }, Fault { field: "code".to_owned(), text: own() }, Fault { field: String::new(), text: own() }];
+    let sign_in = SignInPage {
+        realm: own(),
+        csrf: own(),
+        email: own(),
+        return_to: own(),
+        sign_up: Some("/ui/sign-up".to_owned()),
+        forgot: "/ui/forgot-password".to_owned(),
+        notice: Some(own()),
+        faults: faults.clone(),
+    };
+    let sign_up = SignUpPage {
+        realm: own(),
+        csrf: own(),
+        name: own(),
+        email: own(),
+        company: Some(own()),
+        min: 8,
+        return_to: own(),
+        sign_in: "/ui/sign-in".to_owned(),
+        faults: faults.clone(),
+    };
+    let code = CodePage {
+        realm: own(),
+        csrf: own(),
+        email: Some(own()),
+        typed: own(),
+        sign_up: Some("/ui/sign-up".to_owned()),
+        sign_in: "/ui/sign-in".to_owned(),
+        notice: Some(own()),
+        faults,
+    };
+    let session = |current| SessionItem { id: own(), device: own(), ip: own(), created_at: at, last_used_at: at, current };
+    let account = AccountPage {
+        realm: own(),
+        csrf: own(),
+        name: own(),
+        email: own(),
+        profile: ProfileFields { name: own(), company: own(), country: own(), phone: own() },
+        min: 8,
+        sessions: vec![session(true), session(false)],
+        notice: Some(own()),
+        faults: vec![Fault { field: "phone".to_owned(), text: own() }],
+    };
     vec![
+        page(views, "sign-in", &sign_in),
+        page(views, "sign-in-plain", &SignInPage { sign_up: None, notice: None, faults: vec![], ..sign_in.clone() }),
+        page(views, "sign-up", &sign_up),
+        page(views, "sign-up-plain", &SignUpPage { company: None, faults: vec![], ..sign_up.clone() }),
+        page(views, "code", &code),
+        page(views, "code-unknown", &CodePage { email: None, sign_up: None, notice: None, faults: vec![], ..code.clone() }),
+        page(views, "account", &account),
+        page(views, "account-plain", &AccountPage { notice: None, faults: vec![], ..account.clone() }),
+        page(views, "sign-out", &SignOutPage { realm: own(), csrf: own(), account: "/ui/account".to_owned() }),
         page(views, "verify", &VerifyEmailPage { realm: own(), token: own(), csrf: own() }),
         page(views, "verify-done", &VerifyEmailDonePage { realm: own(), link: link() }),
         page(views, "verify-failed", &VerifyEmailFailedPage { realm: own(), csrf: own(), email: own(), errors: errors.clone() }),
@@ -94,8 +147,8 @@ fn every_sentence_that_the_code_asks_for_exists() {
 fn faults_are_told_in_every_language() {
     let views = Views::new("").unwrap();
     let faults = [FieldError::new("newPassword", "too_short", "must be longer").with_limit(8), FieldError::new("email", "made_up", "is odd")];
-    assert_eq!(views.speak(Language::English).sentences(&faults), ["The password must be at least 8 bytes long.", "The e-mail address is not acceptable."]);
-    assert_eq!(views.speak(Language::German).sentences(&faults), ["Das Passwort muss mindestens 8 Bytes lang sein.", "Die E-Mail-Adresse ist nicht zulässig."]);
+    assert_eq!(views.speak(Language::English).sentences(&faults), ["The password must be at least 8 characters long.", "The e-mail address is not acceptable."]);
+    assert_eq!(views.speak(Language::German).sentences(&faults), ["Das Passwort muss mindestens 8 Zeichen lang sein.", "Die E-Mail-Adresse ist nicht zulässig."]);
 }
 
 #[test]
@@ -114,7 +167,7 @@ fn what_people_typed_is_harmless_on_every_page() {
 #[test]
 fn faults_are_announced_and_tied_to_their_field() {
     for (name, html) in pages("Acme") {
-        let alerts = usize::from(["verify-failed", "reset", "forgot", "setup"].contains(&name));
+        let alerts = usize::from(["verify-failed", "reset", "forgot", "setup", "sign-in", "sign-up", "code", "account"].contains(&name));
         assert_eq!(html.matches("role=\"alert\"").count(), alerts, "{name}");
         assert_eq!(html.contains("<title>Error: "), alerts == 1, "{name}");
         assert_eq!(html.contains("aria-invalid=\"true\""), alerts == 1 && name != "setup", "{name}");
@@ -130,6 +183,18 @@ fn forms_post_what_their_handlers_take() {
         ("forgot", "/ui/forgot-password", &["csrf", "email"]),
         ("unlock", "/ui/unlock-sign-in", &["csrf", "token"]),
         ("setup", "/ui/setup", &["csrf", "token", "name", "email", "password"]),
+        ("sign-in", "/ui/sign-in", &["csrf", "return_to", "email", "password"]),
+        ("sign-up", "/ui/sign-up", &["csrf", "return_to", "name", "email", "password", "company"]),
+        ("sign-up-plain", "/ui/sign-up", &["csrf", "return_to", "name", "email", "password"]),
+        ("code", "/ui/verify-email/code", &["csrf", "code", "csrf"]),
+        ("code-unknown", "/ui/verify-email/code", &["csrf", "email", "code"]),
+        ("sign-out", "/ui/sign-out", &["csrf"]),
+        // Of one page: out, profile, password, end one, end all.
+        (
+            "account",
+            "/ui/account/sessions/end",
+            &["csrf", "csrf", "name", "company", "country", "phone", "csrf", "currentPassword", "newPassword", "csrf", "id", "csrf"],
+        ),
     ];
     let pages = pages("Acme");
     for (name, action, fields) in forms {
@@ -138,7 +203,7 @@ fn forms_post_what_their_handlers_take() {
         let names: Vec<_> = html.split("<input ").skip(1).map(|field| field.split("name=\"").nth(1).unwrap().split('"').next().unwrap()).collect();
         assert_eq!(names, fields, "{name}");
     }
-    assert_eq!(pages.iter().filter(|(_, html)| html.contains("method=\"post\"")).count(), forms.len() + 1);
+    assert_eq!(pages.iter().filter(|(_, html)| html.contains("method=\"post\"")).count(), forms.len() + 3);
 }
 
 #[test]

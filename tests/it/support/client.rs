@@ -36,6 +36,13 @@ impl<'a> Client<'a> {
         self
     }
 
+    /// Leaves a header out.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.headers.retain(|(known, _)| known != name);
+        self
+    }
+
     /// Names a realm.
     #[must_use]
     pub fn realm(self, name: &str) -> Self {

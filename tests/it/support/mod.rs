@@ -11,6 +11,7 @@ mod raw;
 pub mod server;
 pub mod smtp;
 pub mod spec;
+pub mod tab;
 
 use std::sync::Arc;
 

@@ -1,0 +1,185 @@
+//! `/ui/account`: profile, password and sessions of the signed-in person, each form with an address of its own.
+//!
+//! Whoever is not signed in (any more) is led to the sign-in page. Forms are tied to the session that they were shown in.
+
+use poem::{
+    Request, Response, Result, Route, get, handler,
+    http::{StatusCode, header},
+    web::{Form, Query},
+};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::{csrf::Tie, flow::Notice, sign_in::Arrival, visit::Visit};
+use crate::{
+    domain::{Error, user::User},
+    http::{
+        context::Public,
+        failure::Failure,
+        route,
+        view::{AccountPage, Fault, ProfileFields, SessionItem},
+    },
+    service::{password_change, profile, sessions},
+};
+
+/// Adds the routes of this file.
+pub(super) fn routes(route: Route) -> Route {
+    route
+        .at("/ui/account", route::named("/ui/account", get(show)))
+        .at("/ui/account/profile", route::named("/ui/account/profile", poem::post(take_profile)))
+        .at("/ui/account/password", route::named("/ui/account/password", poem::post(take_password)))
+        .at("/ui/account/sessions/end", route::named("/ui/account/sessions/end", poem::post(take_end)))
+        .at("/ui/account/sessions/end-all", route::named("/ui/account/sessions/end-all", poem::post(take_end_all)))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Profile {
+    csrf: String,
+    name: String,
+    company: String,
+    country: String,
+    phone: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct Passwords {
+    csrf: String,
+    current_password: SecretString,
+    new_password: SecretString,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Ending {
+    csrf: String,
+    id: String,
+}
+
+#[handler]
+async fn show(req: &Request, ctx: Public, arrival: Query<Arrival>) -> Result<Response> {
+    let mut visit = Visit::of_person(req, ctx.0, arrival.realm.as_deref()).await?;
+    if !visit.is_signed_in() {
+        return Ok(visit.go("/ui/sign-in"));
+    }
+    let notice = visit.take_notice();
+    page(visit, StatusCode::OK, None, notice, Vec::new()).await
+}
+
+fn fields(user: &User) -> ProfileFields {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    ProfileFields { name: user.name.clone(), company: text(&user.company), country: text(&user.country), phone: text(&user.phone) }
+}
+
+/// The page; `typed` is a profile that was refused.
+async fn page(mut visit: Visit<'_>, status: StatusCode, typed: Option<ProfileFields>, notice: Option<String>, faults: Vec<Fault>) -> Result<Response> {
+    let profile = profile::get(visit.app, &visit.ctx).await.map_err(Failure::from)?;
+    let listed = sessions::list(visit.app, &visit.ctx).await.map_err(Failure::from)?;
+    let sessions = listed.into_iter().map(|listed| SessionItem {
+        id: listed.session.id.to_string(),
+        device: listed.session.device,
+        ip: listed.session.ip,
+        created_at: listed.session.created_at,
+        last_used_at: listed.session.last_used_at,
+        current: listed.current,
+    });
+    let content = AccountPage {
+        realm: visit.realm_name(),
+        csrf: visit.form(Tie::Session),
+        name: profile.user.name.clone(),
+        email: profile.user.email.to_string(),
+        profile: typed.unwrap_or_else(|| fields(&profile.user)),
+        min: visit.ctx.realm.settings.password_min,
+        sessions: sessions.collect(),
+        notice,
+        faults,
+    };
+    Ok(visit.page(status, &content))
+}
+
+/// A form of this page; the person may have been signed out meanwhile.
+async fn posted<'a>(req: &'a Request, ctx: Public, csrf: &str) -> Result<Result<Visit<'a>, Response>> {
+    let visit = Visit::posted(req, ctx.0, csrf, Tie::Session).await?;
+    Ok(if visit.is_signed_in() { Ok(visit) } else { Err(visit.go("/ui/sign-in")) })
+}
+
+fn done(mut visit: Visit<'_>, notice: Notice) -> Response {
+    visit.leave_notice(notice);
+    visit.go("/ui/account")
+}
+
+#[handler]
+async fn take_profile(req: &Request, ctx: Public, fields: Form<Profile>) -> Result<Response> {
+    let Profile { csrf, name, company, country, phone } = fields.0;
+    let visit = match posted(req, ctx, &csrf).await? {
+        Ok(visit) => visit,
+        Err(reply) => return Ok(reply),
+    };
+    let typed = ProfileFields { name: name.clone(), company: company.clone(), country: country.clone(), phone: phone.clone() };
+    let change = profile::Change { name: Some(name), company: Some(Some(company)), country: Some(Some(country)), phone: Some(Some(phone)) };
+    match profile::change(visit.app, &visit.ctx, change).await {
+        Ok(_) => Ok(done(visit, Notice::ProfileSaved)),
+        Err(Error::Invalid(faults)) => {
+            let faults = visit.faults(&faults);
+            page(visit, StatusCode::UNPROCESSABLE_ENTITY, Some(typed), None, faults).await
+        }
+        Err(error) => Err(Failure::from(error).into()),
+    }
+}
+
+#[handler]
+async fn take_password(req: &Request, ctx: Public, fields: Form<Passwords>) -> Result<Response> {
+    let Passwords { csrf, current_password, new_password } = fields.0;
+    let visit = match posted(req, ctx, &csrf).await? {
+        Ok(visit) => visit,
+        Err(reply) => return Ok(reply),
+    };
+    let (status, faults, wait) = match password_change::change(visit.app, &visit.ctx, &current_password, new_password).await {
+        Ok(()) => return Ok(done(visit, Notice::PasswordChanged)),
+        Err(Error::WrongPassword) => (StatusCode::FORBIDDEN, visit.fault("currentPassword", "page.account.wrong_password"), None),
+        Err(Error::Invalid(faults)) => (StatusCode::UNPROCESSABLE_ENTITY, visit.faults(&faults), None),
+        Err(Error::RateLimited { retry_after }) => (StatusCode::TOO_MANY_REQUESTS, visit.wait(retry_after), Some(retry_after)),
+        Err(error) => return Err(Failure::from(error).into()),
+    };
+    let mut reply = page(visit, status, None, None, faults).await?;
+    if let Some(seconds) = wait {
+        reply.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    Ok(reply)
+}
+
+#[handler]
+async fn take_end(req: &Request, ctx: Public, fields: Form<Ending>) -> Result<Response> {
+    let mut visit = match posted(req, ctx, &fields.csrf).await? {
+        Ok(visit) => visit,
+        Err(reply) => return Ok(reply),
+    };
+    let own = visit.had.is_some_and(|(_, session)| session.to_string() == fields.id);
+    let ended = match fields.id.parse() {
+        Ok(id) => sessions::revoke(visit.app, &visit.ctx, id).await,
+        Err(_) => Err(Error::NotFound),
+    };
+    match ended {
+        Ok(()) if own => {
+            visit.sign_out();
+            visit.leave_notice(Notice::SignedOut);
+            Ok(visit.go("/ui/sign-in"))
+        }
+        // One that ended by itself meanwhile is what the person wanted.
+        Ok(()) | Err(Error::NotFound) => Ok(done(visit, Notice::SessionEnded)),
+        Err(error) => Err(Failure::from(error).into()),
+    }
+}
+
+#[handler]
+async fn take_end_all(req: &Request, ctx: Public, fields: Form<Ending>) -> Result<Response> {
+    let mut visit = match posted(req, ctx, &fields.csrf).await? {
+        Ok(visit) => visit,
+        Err(reply) => return Ok(reply),
+    };
+    sessions::log_out_everywhere(visit.app, &visit.ctx).await.map_err(Failure::from)?;
+    visit.sign_out();
+    visit.leave_notice(Notice::SignedOutEverywhere);
+    Ok(visit.go("/ui/sign-in"))
+}

@@ -1,0 +1,92 @@
+//! What one page tells the next, in a cookie of its own: whose address it is about, where the person came from, and a
+//! sentence to show once.
+//!
+//! Sealed, so that nobody can put words into our pages, and not in the address, where histories and logs would keep an
+//! e-mail address. It proves nothing: whoever loses it types the address again.
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use super::cookies::Cookie;
+use crate::app::App;
+
+/// What the seal is tied to.
+const PLACE: &str = "pages|flow";
+/// How long it is kept: about as long as a mail may take.
+const LIFE: TimeDelta = TimeDelta::hours(1);
+
+/// A sentence that the next page shows once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Notice {
+    /// The address is proved.
+    Verified,
+    /// The password was right, the address waits for its proof.
+    Unverified,
+    /// Another mail is on its way.
+    Resent,
+    /// The person signed out here.
+    SignedOut,
+    /// The person signed out everywhere.
+    SignedOutEverywhere,
+    /// The new password counts.
+    PasswordSet,
+    /// The profile is saved.
+    ProfileSaved,
+    /// The password is changed, other sessions are over.
+    PasswordChanged,
+    /// Another session is over.
+    SessionEnded,
+}
+
+impl Notice {
+    /// Its entry in the catalogue.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Verified => "page.told.verified",
+            Self::Unverified => "page.told.unverified",
+            Self::Resent => "page.told.resent",
+            Self::SignedOut => "page.told.signed_out",
+            Self::SignedOutEverywhere => "page.told.signed_out_everywhere",
+            Self::PasswordSet => "page.told.password_set",
+            Self::ProfileSaved => "page.told.profile_saved",
+            Self::PasswordChanged => "page.told.password_changed",
+            Self::SessionEnded => "page.told.session_ended",
+        }
+    }
+}
+
+/// The cookie's content.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Flow {
+    /// The realm that it is about, by name; at another it counts for nothing.
+    pub(super) realm: String,
+    /// The address that was typed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) email: Option<String>,
+    /// Where to go once signed in; checked again when it is used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) return_to: Option<String>,
+    /// What to show once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) notice: Option<Notice>,
+}
+
+impl Flow {
+    /// What the browser brings, if it is about `realm`.
+    pub(super) fn read(app: &App, value: &str, realm: &str) -> Self {
+        let plain = app.keyring.unseal(PLACE, value).ok();
+        let flow = plain.and_then(|plain| serde_json::from_slice::<Self>(&plain).ok());
+        flow.filter(|flow| flow.realm == realm).unwrap_or_else(|| Self { realm: realm.to_owned(), ..Self::default() })
+    }
+
+    /// The `Set-Cookie` value that keeps it; what says nothing is taken away.
+    pub(super) fn cookie(&self, app: &App) -> String {
+        if self.email.is_none() && self.return_to.is_none() && self.notice.is_none() {
+            return Cookie::Flow.clear(app);
+        }
+        let sealed = serde_json::to_vec(self).ok().and_then(|plain| app.keyring.seal(PLACE, &plain, app.entropy.as_ref()).ok());
+        sealed.map_or_else(|| Cookie::Flow.clear(app), |sealed| Cookie::Flow.set(app, &sealed, Some(LIFE)))
+    }
+}

@@ -1,0 +1,110 @@
+//! The page on which a signed-in person looks after their account, and the one that asks before it lets them go.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use minijinja::{Value, context};
+
+use super::{Fault, Page, View, told};
+
+/// What stands in the fields of the profile.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ProfileFields {
+    pub(crate) name: String,
+    pub(crate) company: String,
+    pub(crate) country: String,
+    pub(crate) phone: String,
+}
+
+/// One of the person's sessions.
+#[derive(Clone, Debug)]
+pub(crate) struct SessionItem {
+    /// As its form posts it.
+    pub(crate) id: String,
+    /// What it is called.
+    pub(crate) device: String,
+    /// Where it was begun.
+    pub(crate) ip: String,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) last_used_at: DateTime<Utc>,
+    /// Whether it is the one that looks.
+    pub(crate) current: bool,
+}
+
+/// `GET /ui/account`. Each of its forms posts to an address of its own below, with `csrf`: `profile`, `password`,
+/// `sessions/end` (with `id`) and `sessions/end-all`; the one of the header to `/ui/sign-out`.
+#[derive(Clone, Debug)]
+pub(crate) struct AccountPage {
+    /// Display name of the realm.
+    pub(crate) realm: String,
+    /// The forms' own token.
+    pub(crate) csrf: String,
+    /// Whom the page is about.
+    pub(crate) name: String,
+    /// Their address.
+    pub(crate) email: String,
+    /// The profile as it is, or as it was typed.
+    pub(crate) profile: ProfileFields,
+    /// Shortest password the realm takes.
+    pub(crate) min: usize,
+    /// Newest first.
+    pub(crate) sessions: Vec<SessionItem>,
+    /// Good news from the page before.
+    pub(crate) notice: Option<String>,
+    /// What was wrong with the last post.
+    pub(crate) faults: Vec<Fault>,
+}
+
+impl Page for AccountPage {
+    const TEMPLATE: &'static str = "account.html";
+
+    fn values(&self, _: &View) -> Value {
+        let profile = &self.profile;
+        context! {
+            realm => self.realm.as_str(),
+            csrf => self.csrf.as_str(),
+            person => self.name.as_str(),
+            email => self.email.as_str(),
+            name => profile.name.as_str(),
+            company => profile.company.as_str(),
+            country => profile.country.as_str(),
+            phone => profile.phone.as_str(),
+            min => self.min,
+            sessions => self.sessions.iter().map(session).collect::<Vec<_>>(),
+            notice => self.notice.as_deref(),
+            faults => told(&self.faults),
+        }
+    }
+}
+
+fn session(item: &SessionItem) -> Value {
+    let exact = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let short = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M UTC").to_string();
+    context! {
+        id => item.id.as_str(),
+        device => item.device.as_str(),
+        ip => item.ip.as_str(),
+        created_exact => exact(item.created_at),
+        created => short(item.created_at),
+        used_exact => exact(item.last_used_at),
+        used => short(item.last_used_at),
+        current => item.current,
+    }
+}
+
+/// `GET /ui/sign-out`: asks for a click, which posts `csrf` to the same address.
+#[derive(Clone, Debug)]
+pub(crate) struct SignOutPage {
+    /// Display name of the realm.
+    pub(crate) realm: String,
+    /// The form's own token.
+    pub(crate) csrf: String,
+    /// Back to the account.
+    pub(crate) account: String,
+}
+
+impl Page for SignOutPage {
+    const TEMPLATE: &'static str = "sign_out.html";
+
+    fn values(&self, _: &View) -> Value {
+        context! { realm => self.realm.as_str(), csrf => self.csrf.as_str(), account => self.account.as_str() }
+    }
+}

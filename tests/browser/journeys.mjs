@@ -1,0 +1,220 @@
+// What people do at our pages, in a real Chromium.
+
+import { assert, equal, inspect, mail, person } from './session.mjs';
+
+const PASSWORD = 'violet otter harbour';
+const SECOND = 'copper lantern meadow';
+const THIRD = 'paper sparrow window';
+
+const heading = (page) => page.locator('h1').innerText();
+const send = (page, label) => page.getByRole('button', { name: label, exact: true }).click();
+
+const api = async (base, path, body) => {
+  const reply = await fetch(`${base}/api/v1${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+  return { status: reply.status, json: await reply.json().catch(() => null) };
+};
+
+async function signUp(page, base, email, name = 'Ada Lovelace') {
+  await page.goto(`${base}/ui/sign-in`);
+  await page.getByRole('link', { name: 'Create an account' }).click();
+  await page.getByLabel('Your name').fill(name);
+  await page.getByLabel('E-mail address').fill(email);
+  await page.getByLabel('Password').fill(PASSWORD);
+  await send(page, 'Create account');
+  equal(await heading(page), 'Check your mail', 'after signing up');
+}
+
+async function signIn(page, base, email, password) {
+  await page.goto(`${base}/ui/sign-in`);
+  await page.getByLabel('E-mail address').fill(email);
+  await page.getByLabel('Password').fill(password);
+  await send(page, 'Sign in');
+}
+
+/** Somebody whose address is proved, by way of the API. */
+async function known(base, email) {
+  await api(base, '/auth/signup', { name: 'Grace Hopper', email, password: PASSWORD });
+  const token = (await mail(base, email, 'Confirm')).text.match(/token=([\w-]+)/)[1];
+  equal((await api(base, '/auth/verify-email', { token })).status, 200, 'verified');
+}
+
+/** The whole life of an account, with scripts switched off. */
+async function aPersonWithoutScripts({ browser, base }) {
+  const email = 'ada@example.com';
+  const { context, page, faults } = await person(browser, base, { javaScriptEnabled: false });
+  await signUp(page, base, email);
+  await mail(base, email, 'Confirm');
+  await page.goto(`${base}/dev/mailbox?to=${encodeURIComponent(email)}`);
+  await page.locator('.mails a').first().click();
+  const [opened] = await Promise.all([context.waitForEvent('page'), page.locator('pre a').first().click()]);
+  await opened.waitForLoadState();
+  equal(await heading(opened), 'Confirm your e-mail address', 'the mailed link');
+  await send(opened, 'Confirm e-mail address');
+  await opened.getByRole('link', { name: 'Sign in' }).click();
+  await opened.getByLabel('E-mail address').fill(email);
+  await opened.getByLabel('Password').fill(PASSWORD);
+  await send(opened, 'Sign in');
+  equal(await heading(opened), 'Your account', 'signed in');
+
+  await opened.getByLabel('Name', { exact: true }).fill('Ada King');
+  await send(opened, 'Save profile');
+  equal(await opened.getByRole('status').innerText(), 'Your profile is saved.', 'the profile');
+  equal(await opened.getByLabel('Name', { exact: true }).inputValue(), 'Ada King', 'the name');
+
+  const other = await api(base, '/auth/login', { email, password: PASSWORD });
+  await opened.reload();
+  equal(await opened.locator('.sessions li').count(), 2, 'two sessions');
+  await opened.locator('.sessions li').filter({ hasNotText: 'This browser' }).getByRole('button').click();
+  equal(await opened.locator('.sessions li').count(), 1, 'one session');
+  const me = await fetch(`${base}/api/v1/me`, { headers: { authorization: `Bearer ${other.json.tokens.accessToken}` } });
+  equal(me.status, 401, 'the ended session');
+
+  await opened.getByLabel('Current password').fill(PASSWORD);
+  await opened.getByLabel('New password').fill(SECOND);
+  await send(opened, 'Change password');
+  assert((await opened.getByRole('status').innerText()).startsWith('Your password is changed.'), 'the password');
+  await send(opened, 'Sign out');
+  equal(await opened.getByRole('status').innerText(), 'You are signed out.', 'signed out');
+  await opened.goto(`${base}/ui/account`);
+  assert(opened.url().endsWith('/ui/sign-in'), 'the account is closed');
+
+  await opened.getByRole('link', { name: 'Forgot your password?' }).click();
+  await opened.getByLabel('E-mail address').fill(email);
+  await send(opened, 'Send the link');
+  const link = (await mail(base, email, 'Choose a new password')).text.match(/http\S+token=\S+/)[0];
+  await opened.goto(link);
+  await opened.getByLabel('New password').fill(THIRD);
+  await send(opened, 'Set new password');
+  equal((await api(base, '/auth/login', { email, password: SECOND })).status, 401, 'the old password');
+  await signIn(opened, base, email, THIRD);
+  equal(await heading(opened), 'Your account', 'signed in with the new password');
+  assert(faults.length === 0, faults.join('\n'));
+  await context.close();
+}
+
+async function aCodeInsteadOfTheLink({ browser, base }) {
+  const email = 'code@example.com';
+  const { context, page } = await person(browser, base);
+  await signUp(page, base, email);
+  await page.getByLabel('Six-digit code').fill('000000');
+  await send(page, 'Confirm');
+  assert((await page.getByRole('alert').innerText()).includes('This code is wrong'), 'a wrong code');
+  await page.getByLabel('Six-digit code').fill((await mail(base, email, 'Confirm')).text.match(/^\s*(\d{6})\s*$/m)[1]);
+  await send(page, 'Confirm');
+  assert((await page.getByRole('status').innerText()).includes('is confirmed'), 'the code');
+  equal(await page.getByLabel('E-mail address').inputValue(), email, 'the address is there');
+  await context.close();
+}
+
+async function byKeyboardAlone({ browser, base }) {
+  await known(base, 'keys@example.com');
+  const { context, page } = await person(browser, base);
+  const focused = () => page.evaluate(() => document.activeElement.id || document.activeElement.textContent.trim());
+  const tab = async (wanted) => {
+    await page.keyboard.press('Tab');
+    equal(await focused(), wanted, 'the next stop');
+  };
+  await page.goto(`${base}/ui/sign-in`);
+  await tab('email');
+  await page.keyboard.type('keys@example.com');
+  await tab('password');
+  await page.keyboard.type('not the password');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('[role=alert]');
+  equal(await page.evaluate(() => document.activeElement.getAttribute('role')), 'alert', 'the fault has the focus');
+  assert((await page.title()).startsWith('Error: '), 'the title tells of the fault');
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Enter');
+  equal(await focused(), 'email', 'the fault leads to its field');
+  await tab('password');
+  await page.keyboard.type(PASSWORD);
+  await tab('Forgot your password?');
+  await tab('Sign in');
+  const ring = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+  equal(ring, 'solid', 'the focus is seen');
+  await page.keyboard.press('Enter');
+  await page.waitForURL('**/ui/account');
+  await tab('Sign out');
+  await tab('name');
+  await context.close();
+}
+
+/** Every page in every state, on a desktop and on a phone, light and dark. */
+async function everyPageInEveryDress({ browser, base }, operatorLink) {
+  await known(base, 'looks@example.com');
+  const dresses = [
+    ['desktop-light', { viewport: { width: 1280, height: 800 }, colorScheme: 'light' }],
+    ['desktop-dark', { viewport: { width: 1280, height: 800 }, colorScheme: 'dark' }],
+    ['phone-light', { viewport: { width: 320, height: 700 }, colorScheme: 'light', isMobile: true, hasTouch: true }],
+    ['phone-dark', { viewport: { width: 390, height: 844 }, colorScheme: 'dark', isMobile: true, hasTouch: true, locale: 'de-DE' }],
+  ];
+  for (const [dress, options] of dresses) {
+    const { context, page, faults } = await person(browser, base, options);
+    const look = (name) => inspect(page, `${dress}-${name}`);
+    const open = async (path, name) => {
+      await page.goto(base + path);
+      await look(name);
+    };
+    const submit = (form) => Promise.all([page.waitForLoadState(), page.locator(`form[action$="${form}"] button`).first().click()]);
+    await open('/ui/sign-up', 'sign-up');
+    await page.locator('form').evaluate((form) => { form.noValidate = true; });
+    await submit('/ui/sign-up');
+    await look('sign-up-faults');
+    await open('/ui/verify-email/code', 'code-unknown');
+    await page.goto(`${base}/ui/sign-up`);
+    await page.locator('#name').fill('Somebody with a rather long name');
+    await page.locator('#email').fill(`a.rather.long.address.of.somebody.${dress}@subdomain.example.com`);
+    await page.locator('#password').fill(PASSWORD);
+    await submit('/ui/sign-up');
+    await look('code');
+    await open('/ui/forgot-password', 'forgot');
+    await open('/ui/reset-password?token=x', 'reset');
+    await open('/ui/verify-email?token=x', 'verify');
+    await submit('/ui/verify-email');
+    await look('verify-dead');
+    await open(operatorLink, 'set-up');
+    await open('/ui/nowhere', 'nowhere');
+    await open('/dev/mailbox', 'mailbox');
+    await open('/ui/sign-in', 'sign-in');
+    const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number)[0]);
+    assert(options.colorScheme === 'dark' ? ground < 60 : ground > 200, `${dress}: the ground is ${ground}`);
+    if (options.locale === 'de-DE') equal(await page.locator('html').getAttribute('lang'), 'de', 'the language');
+    await page.locator('#email').fill('looks@example.com');
+    await page.locator('#password').fill('not the password');
+    await submit('/ui/sign-in');
+    await look('sign-in-faults');
+    await page.locator('#email').fill('looks@example.com');
+    await page.locator('#password').fill(PASSWORD);
+    await submit('/ui/sign-in');
+    await page.waitForURL('**/ui/account');
+    await look('account');
+    await page.locator('#phone').fill('call me');
+    await submit('/ui/account/profile');
+    await look('account-faults');
+    await open('/ui/sign-out', 'sign-out');
+    assert(faults.length === 0, faults.join('\n'));
+    await context.close();
+  }
+}
+
+async function aFormOfAnotherSiteDoesNothing({ browser, base }) {
+  await known(base, 'victim@example.com');
+  const { context, page } = await person(browser, base);
+  await signIn(page, base, 'victim@example.com', PASSWORD);
+  const elsewhere = await context.newPage();
+  // Another port of this host is another origin of the same site, another host another site.
+  for (const origin of ['http://localhost:1', 'http://evil.example']) {
+    await elsewhere.route(`${origin}/**`, (route) => route.fulfill({
+      contentType: 'text/html',
+      body: `<form method="post" action="${base}/ui/account/sessions/end-all"><input name="csrf" value="x"><button>Win</button></form>`,
+    }));
+    await elsewhere.goto(`${origin}/`);
+    const [reply] = await Promise.all([elsewhere.waitForResponse((each) => each.request().method() === 'POST'), elsewhere.click('button')]);
+    equal(reply.status(), 403, origin);
+  }
+  await page.reload();
+  equal(await heading(page), 'Your account', 'still signed in');
+  await context.close();
+}
+
+export const journeys = [aPersonWithoutScripts, aCodeInsteadOfTheLink, byKeyboardAlone, everyPageInEveryDress, aFormOfAnotherSiteDoesNothing];
