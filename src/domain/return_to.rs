@@ -84,10 +84,31 @@ mod tests {
     fn nothing_else_is_one() {
         let long = format!("/ui/{}", "a".repeat(MAX));
         let nowhere = [
-            "", "/", "//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example", "https://evil.example", "https:evil.example", "/ui",
-            "/ui/../dev/mailbox", "/ui/%2e%2e/dev", "/ui/\r\nSet-Cookie: a=b", "/ui/ x", "/ui/\u{e9}", "/elsewhere", "javascript:alert(1)", "data:text/html,x",
-            "https://app.example.com/in?x=1#", "https://app.example.com/in", "https://app.example.com", "HTTPS://app.example.com/in?x=1",
-            "https://app.example.com/in?x=1 ", " https://app.example.com/in?x=1", "https://app.example.com/in?x=1@evil.example", long.as_str(),
+            "",
+            "/",
+            "//evil.example",
+            "///evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "https://evil.example",
+            "https:evil.example",
+            "/ui",
+            "/ui/../dev/mailbox",
+            "/ui/%2e%2e/dev",
+            "/ui/\r\nSet-Cookie: a=b",
+            "/ui/ x",
+            "/ui/\u{e9}",
+            "/elsewhere",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "https://app.example.com/in?x=1#",
+            "https://app.example.com/in",
+            "https://app.example.com",
+            "HTTPS://app.example.com/in?x=1",
+            "https://app.example.com/in?x=1 ",
+            " https://app.example.com/in?x=1",
+            "https://app.example.com/in?x=1@evil.example",
+            long.as_str(),
         ];
         for text in nowhere {
             assert_eq!(parse(text), None, "{text:?}");

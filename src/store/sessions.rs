@@ -100,7 +100,14 @@ pub async fn find(db: &impl ConnectionTrait, realm: RealmId, id: SessionId) -> R
 ///
 /// # Errors
 /// What the database says.
-pub async fn find_by_cookie(db: &impl ConnectionTrait, realm: RealmId, id: SessionId, hash: &str, now: DateTime<Utc>, idle: TimeDelta) -> Result<Option<Session>> {
+pub async fn find_by_cookie(
+    db: &impl ConnectionTrait,
+    realm: RealmId,
+    id: SessionId,
+    hash: &str,
+    now: DateTime<Utc>,
+    idle: TimeDelta,
+) -> Result<Option<Session>> {
     let query = Entity::find().filter(Column::RealmId.eq(realm)).filter(Column::Id.eq(id)).filter(Column::CookieHash.eq(hash)).filter(live(now, idle));
     Ok(query.one(db).await?.map(session))
 }

@@ -182,8 +182,17 @@ on_both!(a_sign_in_leads_on_to_named_places_only, |app| {
     app.user_in("acme.example.com", EMAIL).await;
     let login = [("email", EMAIL), ("password", PASSWORD)];
     let nowhere = [
-        "https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "https://app.example.com/signed-in?x=1#", "https://app.example.com",
-        "/ui/\r\nSet-Cookie: a=b", "/ui/../dev/mailbox", "/dev/mailbox", "\u{0}", "https://app.example.com/signed-in?x=1\r\nX-Evil: 1",
+        "https://evil.example",
+        "//evil.example",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "https://app.example.com/signed-in?x=1#",
+        "https://app.example.com",
+        "/ui/\r\nSet-Cookie: a=b",
+        "/ui/../dev/mailbox",
+        "/dev/mailbox",
+        "\u{0}",
+        "https://app.example.com/signed-in?x=1\r\nX-Evil: 1",
     ];
     for place in nowhere {
         let mut tab = Tab::new(app.anonymous().header("host", "acme.example.com"));

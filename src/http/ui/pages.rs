@@ -190,7 +190,9 @@ async fn take_reset(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedView
     let fields = fields.0;
     match password_reset::confirm(&app, &ctx, &fields.token, fields.password).await {
         Ok(()) => Ok(shown(&views, &ctx, &ResetPasswordDonePage { realm: name_of(&ctx), link: sign_in(&app, &views, &ctx) })),
-        Err(Error::Invalid(faults)) => Ok(status(reset_form(&app, req, &views, &ctx, fields.token, views.speak(ctx.language()).sentences(&faults)), StatusCode::UNPROCESSABLE_ENTITY)),
+        Err(Error::Invalid(faults)) => {
+            Ok(status(reset_form(&app, req, &views, &ctx, fields.token, views.speak(ctx.language()).sentences(&faults)), StatusCode::UNPROCESSABLE_ENTITY))
+        }
         Err(Error::InvalidOneTimeToken) => Ok(status(forgot(&app, req, &views, &ctx, String::new(), true, Vec::new()), StatusCode::BAD_REQUEST)),
         Err(error) => Err(Failure::from(error).into()),
     }
@@ -207,7 +209,8 @@ async fn show_unlock(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedVie
 #[handler]
 async fn take_unlock(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, fields: Form<Fields>) -> Result<Response> {
     let ctx = posted_in(&app, req, ctx.0, &fields).await?.on_device(Cookie::Device.read(&app, req.headers()).map(SecretString::from));
-    let notice = |says: &str, tone| shown(&views, &ctx, &NoticePage { realm: Some(name_of(&ctx)), says: says.to_owned(), tone, link: sign_in(&app, &views, &ctx) });
+    let notice =
+        |says: &str, tone| shown(&views, &ctx, &NoticePage { realm: Some(name_of(&ctx)), says: says.to_owned(), tone, link: sign_in(&app, &views, &ctx) });
     match sign_in_link::follow(&app, &ctx, &fields.token).await {
         Ok(token) => {
             let mut reply = notice("page.notice.sign_in_unlocked", Tone::Good);

@@ -26,7 +26,8 @@ fn pages_in(language: Language, text: &str) -> Vec<(&'static str, String)> {
     fn page<P: Page>(view: &View, name: &'static str, page: &P) -> (&'static str, String) {
         (name, view.render(P::TEMPLATE, page.values(view)).unwrap_or_else(|fault| panic!("{name}: {fault:?}")))
     }
-    let faults = vec![Fault { field: "email".to_owned(), text: own() }, Fault { field: "code".to_owned(), text: own() }, Fault { field: String::new(), text: own() }];
+    let faults =
+        vec![Fault { field: "email".to_owned(), text: own() }, Fault { field: "code".to_owned(), text: own() }, Fault { field: String::new(), text: own() }];
     let sign_in = SignInPage {
         realm: own(),
         csrf: own(),
@@ -147,8 +148,14 @@ fn every_sentence_that_the_code_asks_for_exists() {
 fn faults_are_told_in_every_language() {
     let views = Views::new("").unwrap();
     let faults = [FieldError::new("newPassword", "too_short", "must be longer").with_limit(8), FieldError::new("email", "made_up", "is odd")];
-    assert_eq!(views.speak(Language::English).sentences(&faults), ["The password must be at least 8 characters long.", "The e-mail address is not acceptable."]);
-    assert_eq!(views.speak(Language::German).sentences(&faults), ["Das Passwort muss mindestens 8 Zeichen lang sein.", "Die E-Mail-Adresse ist nicht zulässig."]);
+    assert_eq!(
+        views.speak(Language::English).sentences(&faults),
+        ["The password must be at least 8 characters long.", "The e-mail address is not acceptable."]
+    );
+    assert_eq!(
+        views.speak(Language::German).sentences(&faults),
+        ["Das Passwort muss mindestens 8 Zeichen lang sein.", "Die E-Mail-Adresse ist nicht zulässig."]
+    );
 }
 
 #[test]
