@@ -1,4 +1,4 @@
-//! Sessions, their refresh tokens, mailed one-time tokens, and the growing list of what was ended.
+//! Sessions, mailed one-time tokens, and the growing list of what was ended.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -21,6 +21,11 @@ async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(timestamp_with_time_zone("created_at"))
         .col(timestamp_with_time_zone("last_used_at"))
         .col(timestamp_with_time_zone("expires_at"))
+        // How often it was refreshed, when last, and since when in quick succession.
+        .col(integer("generation"))
+        .col(timestamp_with_time_zone_null("rotated_at"))
+        .col(integer("burst_generation"))
+        .col(timestamp_with_time_zone_null("burst_at"))
         .col(timestamp_with_time_zone_null("ended_at"))
         .col(string_null("end_reason"))
         .primary_key(Index::create().col("realm_id").col("id"))
@@ -28,25 +33,6 @@ async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     manager.create_table(sessions).await?;
     crate::index(manager, "sessions", &["realm_id", "user_id", "created_at"]).await?;
     crate::index(manager, "sessions", &["expires_at"]).await?;
-
-    let mut refresh = Table::create();
-    refresh
-        .table("refresh_tokens")
-        .col(uuid("id"))
-        .col(uuid("realm_id"))
-        .col(uuid("session_id"))
-        .col(uuid("family_id"))
-        .col(integer("generation"))
-        .col(string("token_hash"))
-        .col(timestamp_with_time_zone("created_at"))
-        .col(timestamp_with_time_zone("expires_at"))
-        .col(timestamp_with_time_zone_null("used_at"))
-        .col(text_null("child_sealed"))
-        // One index serves as key and as scope; it is written at every refresh.
-        .primary_key(Index::create().col("realm_id").col("id"))
-        .foreign_key(&mut reference("refresh_tokens", &["realm_id", "session_id"], "sessions", &["realm_id", "id"], ForeignKeyAction::Cascade));
-    manager.create_table(refresh).await?;
-    crate::index(manager, "refresh_tokens", &["realm_id", "session_id"]).await?;
 
     let mut tokens = Table::create();
     tokens

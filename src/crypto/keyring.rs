@@ -103,6 +103,11 @@ impl Keyring {
         &self.keys[0].id
     }
 
+    /// The ids of all keys, the current one first.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| key.id.as_str())
+    }
+
     fn find(&self, id: &str) -> Option<&MasterKey> {
         self.keys.iter().find(|key| key.id == id)
     }
@@ -177,14 +182,6 @@ impl Keyring {
     }
 }
 
-/// Seals `plain` with a key derived from `secret`, which is stored nowhere: only who holds the secret can open it.
-///
-/// # Errors
-/// [`Error::Internal`] if the cipher refuses, which it does for no input.
-pub fn seal_with(secret: &[u8; 32], plain: &[u8], entropy: &dyn Entropy) -> Result<String> {
-    seal(&expand(secret, "refresh child"), b"", plain, entropy)
-}
-
 /// A key that others can read is theirs.
 fn refuse_readable(path: &Path) -> Result<()> {
     let metadata = fs::metadata(path).map_err(|cause| Error::Setup(format!("can't look at the master key file {}: {cause}", path.display())))?;
@@ -192,14 +189,6 @@ fn refuse_readable(path: &Path) -> Result<()> {
         return Ok(());
     }
     Err(Error::Setup(format!("the master key file {0} can be read by others; run `chmod 600 {0}`", path.display())))
-}
-
-/// Opens what [`seal_with`] made.
-///
-/// # Errors
-/// [`Error::Internal`] if it was made with another secret.
-pub fn open_with(secret: &[u8; 32], sealed: &str) -> Result<Vec<u8>> {
-    open(&expand(secret, "refresh child"), b"", sealed)
 }
 
 fn mac(key: &MasterKey, purpose: &str, data: &[u8]) -> [u8; 32] {

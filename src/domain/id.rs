@@ -68,8 +68,6 @@ ids! {
     SessionId,
     /// A device that a user signed in with.
     DeviceId,
-    /// One refresh token of a session's family.
-    RefreshTokenId,
     /// A scoped key of an account.
     ApiKeyId,
     /// A mailed one-time token.

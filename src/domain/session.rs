@@ -1,6 +1,6 @@
 //! Sessions: a person's login state on one device.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::id::{RealmId, SessionId, UserId};
 
@@ -72,6 +72,59 @@ pub struct Session {
     pub auth_time: DateTime<Utc>,
     /// How (RFC 8176 method references, space separated).
     pub amr: String,
+    pub rotation: Rotation,
     /// Set once it is over.
     pub ended: Option<(DateTime<Utc>, EndReason)>,
+}
+
+/// How long a spent refresh token still answers with its child.
+pub const REFRESH_GRACE: TimeDelta = TimeDelta::seconds(10);
+
+/// Where the refresh tokens of a session stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rotation {
+    /// Of the one token that was not used yet: how often the session was refreshed.
+    pub generation: u32,
+    /// When the token before it was used.
+    pub rotated_at: Option<DateTime<Utc>>,
+    /// The first token that was used within the grace of its followers, and when that was.
+    pub burst: Option<(u32, DateTime<Utc>)>,
+}
+
+impl Rotation {
+    /// Whether a spent token of that generation may still answer with its child.
+    #[must_use]
+    pub fn may_repeat(&self, spent: u32, now: DateTime<Utc>) -> bool {
+        let lately = |at: DateTime<Utc>| (at - REFRESH_GRACE..=at + REFRESH_GRACE).contains(&now);
+        let last = spent + 1 == self.generation && self.rotated_at.is_some_and(lately);
+        last || self.burst.is_some_and(|(first, at)| (first..self.generation).contains(&spent) && lately(at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spent_tokens_answer_for_ten_seconds_and_no_longer() {
+        let at = |seconds: i64| DateTime::from_timestamp(1_000_000 + seconds, 0).unwrap();
+        // Used at 0, 4 and 8; the burst began with the first.
+        let rotation = Rotation { generation: 3, rotated_at: Some(at(8)), burst: Some((0, at(0))) };
+        for (spent, now, expected) in [
+            (0, 10, true),
+            (0, 11, false),
+            (1, 10, true),
+            (2, 10, true),
+            (2, 18, true),
+            (2, 19, false),
+            (3, 8, false),
+            (9, 8, false),
+            // A clock that was put back a little forgives, one that was put back far does not.
+            (2, -2, true),
+            (2, -3, false),
+        ] {
+            assert_eq!(rotation.may_repeat(spent, at(now)), expected, "generation {spent} at {now}");
+        }
+        assert!(!Rotation::default().may_repeat(0, at(0)), "nothing was spent yet");
+    }
 }

@@ -2,9 +2,12 @@
 //!
 //! For ten seconds a spent token answers with the child it already has, so that a client whose reply was lost, or two
 //! tabs at once, stay signed in. After that a spent token can only be a stolen one: its session ends.
-//! All of it rests in the rows, so that neither a restart nor another node revives anything.
+//!
+//! A token names its session and its generation and carries an HMAC over both, so that nothing that could be stolen from
+//! the database is a token, and a spent one is known for what it is without a row of its own. The session's row counts the
+//! generations: a refresh is one guarded statement on it. Neither a restart nor another node revives anything.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::{
     Ctx,
@@ -12,37 +15,64 @@ use super::{
 };
 use crate::{
     app::App,
-    crypto::{
-        hash::{ct_eq, sha256_hex},
-        keyring::{open_with, seal_with},
-    },
+    crypto::hash::ct_eq,
     domain::{
         Error, Result,
         event::Action,
-        id::{EventId, JobId, RefreshTokenId, SessionId},
+        id::{EventId, JobId, RealmId, SessionId},
         job::Job,
         realm::Lifetimes,
         session::{EndReason, Session},
         token::OpaqueToken,
     },
-    store::{
-        self, Transaction,
-        refresh_tokens::{Presented, RefreshToken},
-        write_tx,
-    },
+    store::{self, Transaction, write_tx},
 };
-
-/// How long a spent token still answers with its child.
-const GRACE: TimeDelta = TimeDelta::seconds(10);
 
 /// What a presented token turned out to be.
 enum Outcome {
-    /// Alive, and this is the next of its family.
-    Next(Box<Session>, OpaqueToken),
+    /// Good; its child is of this generation.
+    Next(Box<Session>, u32),
     /// Its session is over, now or since earlier.
     Over(SessionId, EndReason),
     /// No token of ours.
     Unknown,
+}
+
+/// A token whose HMAC is right.
+#[derive(Clone, Copy)]
+struct Presented {
+    session: SessionId,
+    generation: u32,
+}
+
+/// Bytes of a token's HMAC; the four before it count the generation.
+const MAC: usize = 28;
+
+/// The refresh token of that generation of a session.
+pub(super) fn mint(app: &App, realm: RealmId, session: SessionId, generation: u32) -> OpaqueToken {
+    let mac = app.keyring.mac("refresh_token", &signed(realm, session, generation));
+    let mut secret = [0; 32];
+    secret[..4].copy_from_slice(&generation.to_be_bytes());
+    secret[4..].copy_from_slice(&mac[..MAC]);
+    OpaqueToken::with_secret(session.0, secret)
+}
+
+fn signed(realm: RealmId, session: SessionId, generation: u32) -> [u8; 36] {
+    let mut data = [0; 36];
+    data[..16].copy_from_slice(realm.0.as_bytes());
+    data[16..32].copy_from_slice(session.0.as_bytes());
+    data[32..].copy_from_slice(&generation.to_be_bytes());
+    data
+}
+
+/// Reads what a client sent; `None` for what [`mint`] did not make in this realm under a master key that is still here.
+fn read(app: &App, realm: RealmId, text: &str) -> Option<Presented> {
+    let token = OpaqueToken::parse(text)?;
+    let (count, mac) = token.secret().split_first_chunk::<4>()?;
+    let (session, generation) = (SessionId(token.id), u32::from_be_bytes(*count));
+    let data = signed(realm, session, generation);
+    let right = |key: &str| app.keyring.mac_with(key, "refresh_token", &data).is_some_and(|made| ct_eq(&made[..MAC], mac));
+    app.keyring.ids().any(right).then_some(Presented { session, generation })
 }
 
 /// Exchanges a refresh token for a new pair.
@@ -50,19 +80,19 @@ enum Outcome {
 /// # Errors
 /// [`Error::InvalidRefreshToken`], with the reason if its session has ended.
 pub async fn rotate(app: &App, ctx: &Ctx, token: &str) -> Result<TokenPair> {
-    let token = OpaqueToken::parse(token).ok_or(Error::InvalidRefreshToken { reason: None })?;
+    let presented = read(app, ctx.realm.id, token).ok_or(Error::InvalidRefreshToken { reason: None })?;
     let now = app.clock.now();
-    let child = OpaqueToken::mint(RefreshTokenId::new(now, app.entropy.as_ref()).0, app.entropy.as_ref());
-    let sealed = seal_with(token.secret(), child.reveal().as_bytes(), app.entropy.as_ref())?;
-    let hash = sha256_hex(token.secret());
-    let presented = Presented { id: RefreshTokenId(token.id), hash: &hash, child: &sealed };
-    if let Some(session) = straight(app, ctx, presented, &child, now).await? {
-        app.caches.note_use(session.realm_id, session.id, now);
-        return sessions::issue(app, &ctx.realm, &session, &child, now).await;
-    }
-    let outcome = write_tx!(&app.db, |tx| step(app, tx, ctx, &token, presented, &child, now).await)?;
+    let outcome = match spend(&app.db.write, ctx, presented, now).await {
+        Ok(Some(session)) => Outcome::Next(Box::new(session), presented.generation + 1),
+        // Repeated there, in a transaction.
+        Ok(None) | Err(Error::Conflict(_)) => write_tx!(&app.db, |tx| decide(app, tx, ctx, presented, now).await)?,
+        Err(error) => return Err(error),
+    };
     match outcome {
-        Outcome::Next(session, next) => sessions::issue(app, &ctx.realm, &session, &next, now).await,
+        Outcome::Next(session, generation) => {
+            let next = mint(app, ctx.realm.id, session.id, generation);
+            sessions::issue(app, &ctx.realm, &session, &next, now).await
+        }
         Outcome::Over(session, reason) => {
             app.caches.end_session(session, reason);
             Err(Error::InvalidRefreshToken { reason: Some(reason) })
@@ -71,85 +101,34 @@ pub async fn rotate(app: &App, ctx: &Ctx, token: &str) -> Result<TokenPair> {
     }
 }
 
-/// What nearly every refresh is: an unused token of a session that was used lately. What to write is read beforehand,
-/// outside of the transaction; whether it still holds is the guard's business. The use is noted and written behind, unless
-/// the session's last stamp is so old that a crash before the next flush could cost somebody their session.
-///
-/// `None` leaves the decision to [`step`].
-async fn straight(app: &App, ctx: &Ctx, presented: Presented<'_>, child: &OpaqueToken, now: DateTime<Utc>) -> Result<Option<Session>> {
-    let realm = ctx.realm.id;
+/// What nearly every refresh is: the newest token of a live session. One statement, a transaction by itself.
+async fn spend(db: &impl store::Connection, ctx: &Ctx, presented: Presented, now: DateTime<Utc>) -> Result<Option<Session>> {
     let idle = Lifetimes::span(ctx.realm.settings.lifetimes.session_idle);
-    let Some((row, session)) = store::refresh_tokens::find_with_session(&app.db.read, realm, presented.id).await? else { return Ok(None) };
-    if row.used_at.is_some() || session.ended.is_some() || now - session.last_used_at > idle / 4 {
-        return Ok(None);
-    }
-    let next = successor(row, &session, child, now);
-    let done = write_tx!(&app.db, |tx| {
-        let done = store::refresh_tokens::consume_if_live(tx, realm, presented, now, idle).await?;
-        if done {
-            store::refresh_tokens::insert(tx, &next).await?;
-        }
-        Ok(done)
-    })?;
-    Ok(done.then_some(session))
-}
-
-/// The row of a token's child.
-fn successor(spent: RefreshToken, session: &Session, child: &OpaqueToken, now: DateTime<Utc>) -> RefreshToken {
-    RefreshToken {
-        id: RefreshTokenId(child.id),
-        token_hash: sha256_hex(child.secret()),
-        generation: spent.generation + 1,
-        created_at: now,
-        expires_at: session.expires_at,
-        used_at: None,
-        child_sealed: None,
-        ..spent
-    }
+    store::sessions::rotate(db, ctx.realm.id, presented.session, presented.generation, now, idle).await
 }
 
 /// The whole decision in one transaction, which commits whatever the outcome: an ended session must stay ended.
-async fn step(
-    app: &App,
-    tx: &Transaction,
-    ctx: &Ctx,
-    token: &OpaqueToken,
-    presented: Presented<'_>,
-    child: &OpaqueToken,
-    now: DateTime<Utc>,
-) -> Result<Outcome> {
-    let realm = ctx.realm.id;
-    let idle = Lifetimes::span(ctx.realm.settings.lifetimes.session_idle);
-    if let Some(spent) = store::refresh_tokens::consume(tx, realm, presented, now).await? {
-        let Some(session) = store::sessions::use_if_live(tx, realm, spent.session_id, now, idle).await? else {
-            return over(tx, ctx, spent.session_id, now).await;
-        };
-        store::refresh_tokens::insert(tx, &successor(spent, &session, child, now)).await?;
-        return Ok(Outcome::Next(Box::new(session), child.clone()));
+async fn decide(app: &App, tx: &Transaction, ctx: &Ctx, presented: Presented, now: DateTime<Utc>) -> Result<Outcome> {
+    let (realm, id) = (ctx.realm.id, presented.session);
+    if let Some(session) = spend(tx, ctx, presented, now).await? {
+        return Ok(Outcome::Next(Box::new(session), presented.generation + 1));
     }
-    let Some(row) = store::refresh_tokens::find(tx, realm, presented.id).await? else { return Ok(Outcome::Unknown) };
-    if !ct_eq(row.token_hash.as_bytes(), presented.hash.as_bytes()) {
+    let idle = Lifetimes::span(ctx.realm.settings.lifetimes.session_idle);
+    let Some(session) = store::sessions::use_if_live(tx, realm, id, now, idle).await? else { return over(tx, ctx, id, now).await };
+    if presented.generation >= session.rotation.generation {
+        // From a time that this database does not know of: it was restored from a back-up.
         return Ok(Outcome::Unknown);
     }
-    let (Some(used_at), Some(sealed_child)) = (row.used_at, &row.child_sealed) else {
-        // Never used, so it is past its time, and with it the session.
-        return over(tx, ctx, row.session_id, now).await;
-    };
-    let Some(session) = store::sessions::use_if_live(tx, realm, row.session_id, now, idle).await? else {
-        return over(tx, ctx, row.session_id, now).await;
-    };
-    if (used_at - GRACE..=used_at + GRACE).contains(&now) {
-        let text = open_with(token.secret(), sealed_child)?;
-        let next = std::str::from_utf8(&text).ok().and_then(OpaqueToken::parse);
-        return next.map(|next| Outcome::Next(Box::new(session), next)).ok_or_else(|| Error::internal("a sealed refresh token can't be read"));
+    if session.rotation.may_repeat(presented.generation, now) {
+        return Ok(Outcome::Next(Box::new(session), presented.generation + 1));
     }
-    store::sessions::end(tx, realm, session.id, EndReason::RefreshReuse, now).await?;
-    store::revocations::insert_sessions(tx, realm, &[session.id], EndReason::RefreshReuse, now).await?;
+    store::sessions::end(tx, realm, id, EndReason::RefreshReuse, now).await?;
+    store::revocations::insert_sessions(tx, realm, &[id], EndReason::RefreshReuse, now).await?;
     store::audit::insert(tx, EventId::new(now, app.entropy.as_ref()), &ctx.event(Action::RefreshReused, Some(session.user_id)), now).await?;
-    let job = Job::SendRefreshReuse { realm_id: realm, user_id: session.user_id, session_id: session.id };
+    let job = Job::SendRefreshReuse { realm_id: realm, user_id: session.user_id, session_id: id };
     store::jobs::enqueue(tx, JobId::new(now, app.entropy.as_ref()), &job, now, now).await?;
     app.jobs_due.notify_one();
-    Ok(Outcome::Over(session.id, EndReason::RefreshReuse))
+    Ok(Outcome::Over(id, EndReason::RefreshReuse))
 }
 
 /// Why a session is over; if nobody wrote it down yet, its time has run out and that is written now.

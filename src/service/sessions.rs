@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{
     Ctx,
     devices::{self, Remembered},
-    seconds_between,
+    refresh, seconds_between,
 };
 use crate::{
     app::App,
@@ -13,13 +13,13 @@ use crate::{
     domain::{
         Error, Result, device,
         event::Action,
-        id::{EventId, RealmId, RefreshTokenId, SessionId, UserId, uuid_v7},
+        id::{EventId, RealmId, SessionId, UserId, uuid_v7},
         realm::{Lifetimes, Realm},
-        session::{EndReason, Session},
+        session::{EndReason, Rotation, Session},
         token::OpaqueToken,
         user::User,
     },
-    store::{self, Connection, refresh_tokens::RefreshToken, write_tx},
+    store::{self, Connection, write_tx},
 };
 
 /// The pair that a session hands out (RFC 6749 section 5.1).
@@ -73,11 +73,12 @@ pub(super) async fn begin(app: &App, db: &impl Connection, ctx: &Ctx, user: &Use
         expires_at: now + Lifetimes::span(spans.session),
         auth_time: now,
         amr: amr.to_owned(),
+        rotation: Rotation::default(),
         ended: None,
     };
-    let mut replaced = None;
+    let (mut replaced, mut cookie_hash) = (None, None);
     let credential = match carrier {
-        Carrier::Tokens => OpaqueToken::mint(RefreshTokenId::new(now, app.entropy.as_ref()).0, app.entropy.as_ref()),
+        Carrier::Tokens => refresh::mint(app, realm.id, session.id, 0),
         Carrier::Cookie { replaces } => {
             if let Some((old_realm, old)) = replaces
                 && store::sessions::end(db, old_realm, old, EndReason::LoggedOut, now).await?
@@ -85,33 +86,18 @@ pub(super) async fn begin(app: &App, db: &impl Connection, ctx: &Ctx, user: &Use
                 store::revocations::insert_sessions(db, old_realm, &[old], EndReason::LoggedOut, now).await?;
                 replaced = Some((old, EndReason::LoggedOut));
             }
-            OpaqueToken::mint(session.id.0, app.entropy.as_ref())
+            let cookie = OpaqueToken::mint(session.id.0, app.entropy.as_ref());
+            cookie_hash = Some(sha256_hex(cookie.secret()));
+            cookie
         }
     };
-    let secret_hash = sha256_hex(credential.secret());
-    let cookie_hash = matches!(carrier, Carrier::Cookie { .. }).then_some(secret_hash.as_str());
-    store::sessions::insert(db, &session, &ctx.client.user_agent, cookie_hash).await?;
+    store::sessions::insert(db, &session, &ctx.client.user_agent, cookie_hash.as_deref()).await?;
     let idle = Lifetimes::span(spans.session_idle);
     let mut ended = store::sessions::make_room(db, &session, realm.settings.max_sessions, now, idle).await?;
     // What ran out of its time has no access token left that other nodes would have to hear of.
     let evicted: Vec<_> = ended.iter().filter(|(_, reason)| *reason == EndReason::EvictedByLimit).map(|(id, _)| *id).collect();
     store::revocations::insert_sessions(db, realm.id, &evicted, EndReason::EvictedByLimit, now).await?;
     ended.extend(replaced);
-    if matches!(carrier, Carrier::Tokens) {
-        let row = RefreshToken {
-            id: RefreshTokenId(credential.id),
-            realm_id: realm.id,
-            session_id: session.id,
-            family_id: session.id.0,
-            generation: 0,
-            token_hash: secret_hash,
-            created_at: now,
-            expires_at: session.expires_at,
-            used_at: None,
-            child_sealed: None,
-        };
-        store::refresh_tokens::insert(db, &row).await?;
-    }
     let device = devices::remember(app, db, ctx, user, now).await?;
     Ok(Begun { session, credential, ended, device })
 }

@@ -25,7 +25,6 @@ pub mod password_guesses;
 pub mod pool;
 pub mod primitive;
 pub mod realms;
-pub mod refresh_tokens;
 pub mod revocations;
 pub mod sessions;
 pub mod signing_keys;

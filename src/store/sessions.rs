@@ -10,7 +10,7 @@ use sea_orm::{
 use crate::domain::{
     Result,
     id::{RealmId, SessionId, UserId},
-    session::{EndReason, Session},
+    session::{EndReason, REFRESH_GRACE, Rotation, Session},
 };
 
 super::entity!("sessions" {
@@ -26,14 +26,17 @@ super::entity!("sessions" {
     created_at: Instant,
     last_used_at: Instant,
     expires_at: Instant,
+    generation: i32,
+    rotated_at: Option<Instant>,
+    burst_generation: i32,
+    burst_at: Option<Instant>,
     ended_at: Option<Instant>,
     end_reason: Option<String>,
     cookie_hash: Option<String>,
 });
-use entity::{ActiveModel, Column, Model};
-pub(super) use entity::{Column as SessionColumn, Entity};
+use entity::{ActiveModel, Column, Entity, Model};
 
-pub(super) fn session(row: Model) -> Session {
+fn session(row: Model) -> Session {
     // A reason written by a newer version is still an end.
     let reason = || row.end_reason.as_deref().and_then(EndReason::parse).unwrap_or(EndReason::Revoked);
     Session {
@@ -48,11 +51,16 @@ pub(super) fn session(row: Model) -> Session {
         expires_at: row.expires_at,
         auth_time: row.auth_time,
         amr: row.amr,
+        rotation: Rotation {
+            generation: u32::try_from(row.generation).unwrap_or_default(),
+            rotated_at: row.rotated_at,
+            burst: row.burst_at.map(|at| (u32::try_from(row.burst_generation).unwrap_or_default(), at)),
+        },
     }
 }
 
 /// What makes a session live.
-pub(super) fn live(now: DateTime<Utc>, idle: TimeDelta) -> Condition {
+fn live(now: DateTime<Utc>, idle: TimeDelta) -> Condition {
     Condition::all().add(Column::EndedAt.is_null()).add(Column::ExpiresAt.gt(now)).add(Column::LastUsedAt.gt(now - idle))
 }
 
@@ -80,6 +88,10 @@ pub async fn insert(db: &impl ConnectionTrait, session: &Session, user_agent: &s
         created_at: Set(session.created_at),
         last_used_at: Set(session.last_used_at),
         expires_at: Set(session.expires_at),
+        generation: Set(0),
+        rotated_at: Set(None),
+        burst_generation: Set(0),
+        burst_at: Set(None),
         ended_at: Set(None),
         end_reason: Set(None),
         cookie_hash: Set(cookie_hash.map(str::to_owned)),
@@ -203,6 +215,34 @@ pub async fn use_if_live(db: &impl ConnectionTrait, realm: RealmId, id: SessionI
         .col_expr(Column::LastUsedAt, Expr::value(now))
         .filter(Column::RealmId.eq(realm))
         .filter(Column::Id.eq(id))
+        .filter(live(now, idle));
+    Ok(super::primitive::consume_once(db, update).await?.map(session))
+}
+
+/// Spends the refresh token of `generation` if it is the newest of a live session, and answers the session as it is then.
+///
+/// # Errors
+/// What the database says.
+pub async fn rotate(
+    db: &impl ConnectionTrait,
+    realm: RealmId,
+    id: SessionId,
+    generation: u32,
+    now: DateTime<Utc>,
+    idle: TimeDelta,
+) -> Result<Option<Session>> {
+    let Ok(generation) = i32::try_from(generation) else { return Ok(None) };
+    // A burst goes on while its first use is within the grace.
+    let goes_on = || Column::BurstAt.gt(now - REFRESH_GRACE);
+    let update = Entity::update_many()
+        .col_expr(Column::Generation, Expr::value(generation + 1))
+        .col_expr(Column::RotatedAt, Expr::value(now))
+        .col_expr(Column::LastUsedAt, Expr::value(now))
+        .col_expr(Column::BurstGeneration, Expr::case(goes_on(), Expr::col(Column::BurstGeneration)).finally(generation).into())
+        .col_expr(Column::BurstAt, Expr::case(goes_on(), Expr::col(Column::BurstAt)).finally(Expr::val(now)).into())
+        .filter(Column::RealmId.eq(realm))
+        .filter(Column::Id.eq(id))
+        .filter(Column::Generation.eq(generation))
         .filter(live(now, idle));
     Ok(super::primitive::consume_once(db, update).await?.map(session))
 }

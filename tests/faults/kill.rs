@@ -133,7 +133,7 @@ async fn sound(place: &Place) {
     for (what, query) in [
         ("a user without a password", "users u WHERE NOT EXISTS (SELECT 1 FROM credentials c WHERE c.user_id = u.id)"),
         ("a user without an account", "users u WHERE NOT EXISTS (SELECT 1 FROM memberships m WHERE m.user_id = u.id)"),
-        ("a session without a refresh token", "sessions s WHERE NOT EXISTS (SELECT 1 FROM refresh_tokens r WHERE r.session_id = s.id)"),
+        ("a session that was refreshed at no time", "sessions s WHERE (s.generation = 0) <> (s.rotated_at IS NULL)"),
     ] {
         assert_eq!(place.sql(&format!("SELECT CAST(COUNT(*) AS TEXT) AS v FROM {query}")).await, ["0"], "{what}");
     }

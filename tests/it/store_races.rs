@@ -7,7 +7,7 @@ use realmgate::{
     domain::{
         clock::Clock as _,
         email::Email,
-        id::{JobId, OneTimeTokenId, RealmId, RefreshTokenId, SessionId, UserId},
+        id::{JobId, OneTimeTokenId, RealmId, SessionId, UserId},
         job::Job,
         realm::Realm,
         session::EndReason,
@@ -17,7 +17,6 @@ use realmgate::{
         self, Db,
         one_time_tokens::OneTimeToken,
         primitive::{Reservation, reserve},
-        refresh_tokens::RefreshToken,
     },
 };
 use sea_orm::ConnectionTrait as _;
@@ -130,33 +129,17 @@ on_both!(of_many_who_use_a_refresh_token_at_once_one_wins, |app| {
     let ada = app.user("ada@example.com").await;
     let (pools, realm, now) = (pools(&app).await, root_realm(&app).await.id, app.clock.now());
     let session: SessionId = ada.session.parse().unwrap();
-    for round in 1..=10 {
-        let row = RefreshToken {
-            id: RefreshTokenId::new(now, app.app().entropy.as_ref()),
-            realm_id: realm,
-            session_id: session,
-            family_id: session.0,
-            generation: round,
-            token_hash: sha256_hex(&round.to_be_bytes()),
-            created_at: now,
-            expires_at: now + TimeDelta::hours(1),
-            used_at: None,
-            child_sealed: None,
-        };
-        store::refresh_tokens::insert(&app.app().db.write, &row).await.unwrap();
+    for round in 0..10 {
         let won = at_once(32, |n| {
-            let (db, row) = (pools[n % 2].clone(), row.clone());
-            async move {
-                let child = format!("child {n}");
-                let presented = store::refresh_tokens::Presented { id: row.id, hash: &row.token_hash, child: &child };
-                store::refresh_tokens::consume(&db.write, realm, presented, now).await.unwrap()
-            }
+            let db = pools[n % 2].clone();
+            async move { store::sessions::rotate(&db.write, realm, session, round, now, TimeDelta::hours(1)).await.unwrap() }
         })
         .await;
         let won: Vec<_> = won.into_iter().flatten().collect();
         assert_eq!(won.len(), 1);
-        let kept = store::refresh_tokens::find(&app.app().db.read, realm, row.id).await.unwrap().unwrap();
-        assert_eq!(kept.child_sealed, won[0].child_sealed, "the winner's child is the one that stays");
+        assert_eq!(won[0].rotation.generation, round + 1);
+        let kept = store::sessions::find(&app.app().db.read, realm, session).await.unwrap().unwrap();
+        assert_eq!(kept.rotation, won[0].rotation, "what the winner left is what stays");
     }
 });
 
@@ -185,31 +168,18 @@ on_both!(the_database_refuses_rows_that_point_into_another_realm, |app| {
     let (user, id) = (ada.id.parse().unwrap(), ada.session.parse::<SessionId>().unwrap());
     let mut session = store::sessions::find(db, own, id).await.unwrap().unwrap();
     let mut token = mailed(&app, own, user).await;
-    let mut refresh = RefreshToken {
-        id: RefreshTokenId::new(now, app.app().entropy.as_ref()),
-        realm_id: own,
-        session_id: id,
-        family_id: id.0,
-        generation: 1,
-        token_hash: sha256_hex(b"x"),
-        created_at: now,
-        expires_at: now,
-        used_at: None,
-        child_sealed: None,
-    };
     for (realm, fits) in [(other, false), (own, true)] {
         session.id = SessionId::new(now, app.app().entropy.as_ref());
         token.id = OneTimeTokenId::new(now, app.app().entropy.as_ref());
         token.token_hash = sha256_hex(token.id.0.as_bytes());
-        (session.realm_id, token.realm_id, refresh.realm_id) = (realm, realm, realm);
+        (session.realm_id, token.realm_id) = (realm, realm);
         assert_eq!(store::sessions::insert(db, &session, "", None).await.is_ok(), fits, "sessions");
         assert_eq!(store::one_time_tokens::insert_if_absent(db, &token).await.is_ok(), fits, "one_time_tokens");
-        assert_eq!(store::refresh_tokens::insert(db, &refresh).await.is_ok(), fits, "refresh_tokens");
         let entropy = app.app().entropy.as_ref();
         assert_eq!(store::credentials::put_password(db, realm, user, entropy, "hash", now).await.is_ok(), fits, "credentials");
     }
     // Nor can a row be moved there afterwards.
-    for table in ["sessions", "one_time_tokens", "refresh_tokens", "credentials", "memberships", "users"] {
+    for table in ["sessions", "one_time_tokens", "credentials", "memberships", "users"] {
         let realm = if app.database.backend == Backend::Postgres { format!("'{other}'") } else { format!("X'{}'", other.0.simple()) };
         let moved = db.execute_unprepared(&format!("UPDATE {table} SET realm_id = {realm}")).await;
         let fault = moved.expect_err("a row of another realm").to_string().to_ascii_lowercase();
