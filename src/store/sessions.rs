@@ -223,14 +223,7 @@ pub async fn use_if_live(db: &impl ConnectionTrait, realm: RealmId, id: SessionI
 ///
 /// # Errors
 /// What the database says.
-pub async fn rotate(
-    db: &impl ConnectionTrait,
-    realm: RealmId,
-    id: SessionId,
-    generation: u32,
-    now: DateTime<Utc>,
-    idle: TimeDelta,
-) -> Result<Option<Session>> {
+pub async fn rotate(db: &impl ConnectionTrait, realm: RealmId, id: SessionId, generation: u32, now: DateTime<Utc>, idle: TimeDelta) -> Result<Option<Session>> {
     let Ok(generation) = i32::try_from(generation) else { return Ok(None) };
     // A burst goes on while its first use is within the grace.
     let goes_on = || Column::BurstAt.gt(now - REFRESH_GRACE);

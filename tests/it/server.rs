@@ -22,7 +22,8 @@ const ME: &str = "/api/v1/me";
 const PROMISE: Duration = Duration::from_secs(1);
 
 /// Moves the use of spent tokens back by more than their ten seconds of grace.
-const EARLIER: &str = "UPDATE sessions SET rotated_at = strftime('%Y-%m-%dT%H:%M:%f', rotated_at, '-20 seconds') || '+00:00', burst_at = NULL WHERE rotated_at IS NOT NULL";
+const EARLIER: &str =
+    "UPDATE sessions SET rotated_at = strftime('%Y-%m-%dT%H:%M:%f', rotated_at, '-20 seconds') || '+00:00', burst_at = NULL WHERE rotated_at IS NOT NULL";
 
 /// Waits until a token is refused, and says how long that took.
 async fn refused(server: &Server, access: &str) -> Duration {
