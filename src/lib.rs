@@ -16,6 +16,9 @@
 //!
 //! [`crypto`] hashes passwords a few at a time, seals secrets under the master key, signs and proves access tokens.
 //!
+//! [`limiter`] counts units against limits, exactly for any span of a minute, in this process or in Redis for all nodes;
+//! [`service::limits`] knows whose limit is what.
+//!
 //! [`mail`] puts messages into words from templates and hands them to an SMTP server, with a verdict on what to do if it
 //! refuses. What mails and pages say stands in one catalogue a language, see [`domain::words`].
 //!
@@ -52,6 +55,7 @@ pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod http;
+pub mod limiter;
 pub mod mail;
 pub mod service;
 pub mod store;

@@ -63,6 +63,7 @@ pub fn spawn_housekeeping(app: &Arc<App>, mut stop: watch::Receiver<bool>) -> Jo
                 _ = flush.tick() => {
                     log(sessions::flush_uses(&app).await, "stamps of use can't be written");
                     app.passwords.trim();
+                    app.limiter.trim(app.clock.now());
                 }
                 _ = sweep.tick() => {
                     log(signing::rotate_due(&app).await.map(drop), "signing keys can't be rotated");

@@ -19,6 +19,7 @@ use moka::sync::Cache;
 use crate::{
     crypto::signing::{SigningKey, VerifyingKey},
     domain::{
+        account::Terms,
         id::{AccountId, ApiKeyId, RealmId, SessionId, UserId},
         realm::Realm,
         session::EndReason,
@@ -69,6 +70,7 @@ pub struct Caches {
     tokens: Cache<[u8; 32], Arc<VerifiedToken>>,
     ended: Cache<SessionId, EndReason>,
     profiles: Cache<(RealmId, UserId), Arc<Profile>>,
+    terms: Cache<AccountId, Arc<Terms>>,
     epoch: AtomicU64,
     uses: Mutex<HashMap<SessionId, (RealmId, DateTime<Utc>)>>,
     started: Instant,
@@ -87,6 +89,7 @@ impl Default for Caches {
             tokens: Cache::builder().max_capacity(50_000).time_to_live(Duration::from_secs(3_660)).build(),
             ended: Cache::builder().time_to_live(ended_for).build(),
             profiles: Cache::builder().max_capacity(20_000).time_to_idle(Duration::from_secs(3_600)).build(),
+            terms: Cache::builder().max_capacity(50_000).time_to_idle(Duration::from_secs(3_600)).build(),
             epoch: AtomicU64::new(0),
             uses: Mutex::default(),
             started: Instant::now(),
@@ -215,6 +218,32 @@ impl Caches {
         }
     }
 
+    /// An account with its plan.
+    #[must_use]
+    pub fn terms(&self, id: AccountId) -> Option<Arc<Terms>> {
+        if self.fresh() { self.terms.get(&id) } else { None }
+    }
+
+    /// Remembers an account with its plan.
+    pub fn put_terms(&self, since: Epoch, terms: &Arc<Terms>) {
+        if self.unchanged(since) {
+            self.terms.insert(terms.account.id, Arc::clone(terms));
+        }
+    }
+
+    /// Forgets an account, because something about it changed, and every person: profiles hold the names of accounts.
+    pub fn forget_account(&self, id: AccountId) {
+        self.turn();
+        self.terms.invalidate(&id);
+        self.profiles.invalidate_all();
+    }
+
+    /// Forgets all accounts, because a plan changed.
+    pub fn forget_plans(&self) {
+        self.turn();
+        self.terms.invalidate_all();
+    }
+
     /// Forgets a user, because something about them changed.
     pub fn forget_user(&self, realm: RealmId, user: UserId) {
         self.turn();
@@ -228,12 +257,6 @@ impl Caches {
         self.keys.invalidate(&realm);
         // Which hosts lead to it is not worth an index: realms change rarely and hosts refill with one read each.
         self.hosts.invalidate_all();
-    }
-
-    /// Forgets an account, and every person: profiles hold the names of accounts.
-    pub fn forget_account(&self, _account: AccountId) {
-        self.turn();
-        self.profiles.invalidate_all();
     }
 
     /// Forgets an API key, because something about it changed.

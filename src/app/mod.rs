@@ -7,6 +7,7 @@ pub mod turns;
 
 use std::sync::{Arc, OnceLock, atomic::AtomicBool};
 
+use secrecy::ExposeSecret as _;
 use tokio::sync::Notify;
 
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
         clock::{Clock, Entropy},
         id::{AccountId, RealmId},
     },
+    limiter::{Limiter, Memory, Shared},
     mail::{Renderer, Transport},
     store::Db,
 };
@@ -45,6 +47,7 @@ pub struct App {
     pub caches: Caches,
     /// Whose guess at a password is looked at now.
     pub turns: Turns,
+    pub limiter: Limiter,
     /// Rung after a commit that left jobs, so that the worker of this node need not wait for its next look.
     pub jobs_due: Notify,
     /// This node is about to go: it still answers, and tells those who ask that it is no longer ready.
@@ -56,7 +59,7 @@ impl App {
     /// Puts a node together on a migrated database.
     ///
     /// # Errors
-    /// [`Error::Setup`] for an SMTP address that can't work.
+    /// [`Error::Setup`] for an SMTP or Redis address that can't work.
     pub fn new(settings: Settings, db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, keyring: Arc<Keyring>) -> Result<Self> {
         let params = HashParams { memory_kib: settings.hash_memory_kib, iterations: settings.hash_iterations, parallelism: 1 };
         let permits = match settings.hash_permits {
@@ -67,6 +70,10 @@ impl App {
         let mail = match &settings.smtp_url {
             Some(url) => Transport::smtp(url)?,
             None => Transport::Mailbox,
+        };
+        let limiter = match &settings.redis_url {
+            Some(url) => Limiter::Shared(Shared::new(url.expose_secret(), &settings.redis_prefix, None)?),
+            None => Limiter::Memory(Memory::default()),
         };
         Ok(Self {
             settings,
@@ -79,6 +86,7 @@ impl App {
             renderer: Renderer::new()?,
             caches: Caches::default(),
             turns: Turns::default(),
+            limiter,
             jobs_due: Notify::new(),
             draining: AtomicBool::new(false),
             root: OnceLock::new(),

@@ -7,6 +7,7 @@ mod backup;
 mod check;
 mod key;
 mod keys;
+mod plan;
 mod serve;
 
 use std::{os::unix::fs::DirBuilderExt as _, path::PathBuf, process::ExitCode, sync::Arc};
@@ -86,6 +87,9 @@ enum Command {
     /// Customer organisations
     #[command(subcommand)]
     Account(admin::AccountCommand),
+    /// What accounts may use
+    #[command(subcommand)]
+    Plan(plan::PlanCommand),
     /// Identity spaces
     #[command(subcommand)]
     Realm(admin::RealmCommand),
@@ -155,6 +159,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Backup { target } => backup::backup(&Settings::load(&overrides)?, &target, common.json).await,
         Command::Openapi { write, .. } => openapi(write.as_deref()),
         Command::Account(command) => admin::account(&open(&Settings::load(&overrides)?).await?, command, common.json).await,
+        Command::Plan(command) => plan::run(&open(&Settings::load(&overrides)?).await?, command, common.json).await,
         Command::Realm(command) => admin::realm(&open(&Settings::load(&overrides)?).await?, command, common.json).await,
         Command::Key(key::KeyCommand::CheckFormat) => return key::check_format(&Settings::load(&overrides)?, common.json),
         Command::Key(command) => key::key(&open(&Settings::load(&overrides)?).await?, command, common.json).await,

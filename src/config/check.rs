@@ -49,6 +49,14 @@ impl Settings {
         if self.smtp_url.as_ref().is_some_and(|url| !scheme(url, &["smtp", "smtps"])) {
             problems.push(Problem::new("smtp_url", "is of an unknown kind", "set it to smtp://… or smtps://…"));
         }
+        if self.redis_url.as_ref().is_some_and(|url| !scheme(url, &["redis", "rediss"])) {
+            problems.push(Problem::new("redis_url", "is of an unknown kind", "set it to redis://… or rediss://…"));
+        }
+        for (setting, limit) in self.limits() {
+            if limit == 0 {
+                problems.push(Problem::new(setting, "is 0, so nobody could do this at all", "set it to a number that honest people stay below"));
+            }
+        }
         if !self.mail_from.contains('@') {
             problems.push(Problem::new("mail_from", "is no address", "set it to an address such as Example <no-reply@example.com>"));
         }
@@ -75,6 +83,17 @@ impl Settings {
             Profile::Production => self.production(&mut problems),
         }
         problems
+    }
+
+    /// The limits of strangers.
+    fn limits(&self) -> [(&'static str, u32); 5] {
+        [
+            ("limit_address", self.limit_address),
+            ("limit_sign_in", self.limit_sign_in),
+            ("limit_sign_up", self.limit_sign_up),
+            ("limit_mail", self.limit_mail),
+            ("limit_mailed_token", self.limit_mailed_token),
+        ]
     }
 
     fn production(&self, problems: &mut Vec<Problem>) {
@@ -125,6 +144,14 @@ impl Settings {
             "database_url": mask(&self.database_url),
             "database_max_connections": self.database_max_connections,
             "smtp_url": self.smtp_url.as_ref().map(mask),
+            "redis_url": self.redis_url.as_ref().map(mask),
+            "redis_prefix": self.redis_prefix,
+            "nodes": self.nodes,
+            "limit_address": self.limit_address,
+            "limit_sign_in": self.limit_sign_in,
+            "limit_sign_up": self.limit_sign_up,
+            "limit_mail": self.limit_mail,
+            "limit_mailed_token": self.limit_mailed_token,
             "mail_from": self.mail_from,
             "root_realm": self.root_realm,
             "master_key": self.master_key.as_ref().map(|_| "***"),

@@ -35,6 +35,8 @@ pub enum Action {
     ApiKeyRotated,
     ApiKeyRevoked,
     ApiKeyLeaked,
+    PlanCreated,
+    PlanChanged,
 }
 
 impl Action {
@@ -70,6 +72,8 @@ impl Action {
             Self::ApiKeyRevoked => "api_key.revoked",
             Self::ApiKeyLeaked => "api_key.leaked",
             Self::AccountPlanChanged => "account.plan_changed",
+            Self::PlanCreated => "plan.created",
+            Self::PlanChanged => "plan.changed",
         }
     }
 }

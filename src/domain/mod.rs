@@ -16,6 +16,7 @@ pub mod id;
 pub mod job;
 pub mod language;
 pub mod page;
+pub mod limit;
 pub mod password;
 pub mod realm;
 pub mod return_to;

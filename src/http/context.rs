@@ -16,9 +16,10 @@ use crate::{
     app::App,
     domain::{
         Error, Result,
+        limit::Rule,
         realm::{Family, Realm},
     },
-    service::{Client, Ctx, Principal, authentication, realms},
+    service::{Client, Ctx, Principal, SignedIn, authentication, limits, realms},
 };
 
 /// Names of the security schemes: the access rules, as the OpenAPI files show them.
@@ -44,6 +45,7 @@ struct Origin<'a> {
     host: Option<String>,
     client: Client,
     request_id: String,
+    meter: limits::Meter,
 }
 
 fn origin(req: &Request) -> Result<Origin<'_>> {
@@ -54,7 +56,8 @@ fn origin(req: &Request) -> Result<Origin<'_>> {
     };
     let client = client::resolve(req, &app.settings.trusted_proxies);
     let request_id = req.data::<RequestId>().map(ToString::to_string).unwrap_or_default();
-    Ok(Origin { app, named, host: host(req), client, request_id })
+    let meter = req.data::<limits::Meter>().cloned().unwrap_or_default();
+    Ok(Origin { app, named, host: host(req), client, request_id, meter })
 }
 
 /// The host that the client asked for, without its port, in lower case.
@@ -75,9 +78,11 @@ fn served(req: &Request, realm: &Realm) -> Result<()> {
 
 async fn public(req: &Request) -> Result<Ctx> {
     let origin = origin(req)?;
+    // Before anything is looked up: a made-up realm costs a read.
+    limits::address(origin.app, origin.client.ip, Rule::Address, &origin.meter).await?;
     let realm = realms::resolve(origin.app, origin.named, origin.host.as_deref()).await?;
     served(req, &realm)?;
-    Ok(Ctx { realm, principal: Principal::Anonymous, client: origin.client, request_id: origin.request_id })
+    Ok(Ctx { realm, principal: Principal::Anonymous, client: origin.client, request_id: origin.request_id, meter: origin.meter })
 }
 
 async fn session(req: &Request) -> Result<Ctx> {
@@ -86,11 +91,24 @@ async fn session(req: &Request) -> Result<Ctx> {
         Error::RealmNotFound => Error::RealmMismatch,
         error => error,
     })?;
+    let (realm, user) = match proved(req, &origin).await {
+        Ok(proved) => proved,
+        Err(error) => {
+            // Whoever has no good credential is a stranger, and counts as one.
+            limits::address(origin.app, origin.client.ip, Rule::Address, &origin.meter).await?;
+            return Err(error);
+        }
+    };
+    let ctx = Ctx { realm, principal: Principal::User(user), client: origin.client, request_id: origin.request_id, meter: origin.meter };
+    limits::charge(origin.app, &ctx).await?;
+    served(req, &ctx.realm)?;
+    Ok(ctx)
+}
+
+async fn proved(req: &Request, origin: &Origin<'_>) -> Result<(Arc<Realm>, SignedIn)> {
     let token = bearer_token(req)?;
     let mentioned = realms::mentioned(origin.app, origin.named, origin.host.as_deref()).await?;
-    let (realm, user) = authentication::bearer(origin.app, token, mentioned).await?;
-    served(req, &realm)?;
-    Ok(Ctx { realm, principal: Principal::User(user), client: origin.client, request_id: origin.request_id })
+    authentication::bearer(origin.app, token, mentioned).await
 }
 
 async fn step_up(req: &Request) -> Result<Ctx> {

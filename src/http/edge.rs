@@ -15,12 +15,14 @@ use super::{
     access_log::{AccessLog, Line},
     failure::Failure,
     html::SharedViews,
+    limit_headers,
     request_id::RequestId,
     route::RoutePattern,
 };
 use crate::{
     app::App,
     domain::{Error, error::codes},
+    service::limits::Meter,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -56,8 +58,10 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let id = RequestId::next();
         let method = req.method().clone();
         let uri = req.uri().clone();
+        let meter = Meter::default();
         req.set_data(id);
         let language = super::client::language(req.headers()).unwrap_or_default();
+        req.set_data(meter.clone());
         req.set_data(Arc::clone(&self.app));
         let read = match awaited_body(&req) {
             Ok(None) => Ok(()),
@@ -88,6 +92,9 @@ impl<E: Endpoint> Endpoint for Edge<E> {
                 if failure.status == StatusCode::METHOD_NOT_ALLOWED {
                     failure.allow = self.routes.allow(uri.path());
                 }
+                if failure.status == StatusCode::TOO_MANY_REQUESTS {
+                    failure.limit = limit_headers::tightest(&meter).map(|standing| standing.rule.as_str());
+                }
                 report(&failure, &id);
                 let reply = if uri.path().starts_with("/ui/") { super::html::failure_page(&self.views, language, &failure) } else { failure.problem(&id) };
                 (reply, pattern, Some(failure.code))
@@ -96,16 +103,10 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         if let Ok(value) = HeaderValue::from_str(id.as_str()) {
             reply.headers_mut().insert(REQUEST_ID, value);
         }
+        let now = self.app.clock.now();
+        limit_headers::put(reply.headers_mut(), &meter, now);
         self.protect(reply.headers_mut());
-        let line = Line {
-            at: self.app.clock.now(),
-            id: id.as_str(),
-            method: known(&method),
-            route: pattern,
-            status: reply.status().as_u16(),
-            took: started.elapsed(),
-            code,
-        };
+        let line = Line { at: now, id: id.as_str(), method: known(&method), route: pattern, status: reply.status().as_u16(), took: started.elapsed(), code };
         self.log.write(&line);
         Ok(reply)
     }

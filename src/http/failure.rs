@@ -20,6 +20,8 @@ pub(crate) struct Failure {
     pub(crate) errors: Vec<FieldError>,
     /// Why a session ended.
     pub(crate) reason: Option<&'static str>,
+    /// The limit that was reached.
+    pub(crate) limit: Option<&'static str>,
     /// Seconds until it is worth another try.
     pub(crate) retry_after: Option<u64>,
     /// What a 401 asks for (RFC 6750 section 3).
@@ -53,7 +55,18 @@ const BAD_TOKEN: &str = r#"Bearer realm="realmgate", error="invalid_token""#;
 impl Failure {
     /// A fault without further members.
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), errors: Vec::new(), reason: None, retry_after: None, challenge: None, allow: None, cause: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            reason: None,
+            limit: None,
+            retry_after: None,
+            challenge: None,
+            allow: None,
+            cause: None,
+        }
     }
 
     /// A body of another shape than the operation takes.
@@ -118,6 +131,7 @@ impl Failure {
             request_id: id.to_string(),
             errors: if self.errors.is_empty() { None } else { Some(&self.errors) },
             reason: self.reason,
+            limit: self.limit,
         };
         let mut reply = Response::builder().status(self.status).content_type("application/problem+json").body(serde_json::to_vec(&body).unwrap_or_default());
         self.put_headers(&mut reply);
@@ -151,6 +165,8 @@ struct Problem<'a> {
     errors: Option<&'a Vec<FieldError>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'static str>,
 }
 
 impl From<Error> for Failure {

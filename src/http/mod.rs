@@ -10,6 +10,7 @@ mod docs;
 mod edge;
 mod failure;
 mod html;
+mod limit_headers;
 mod listener;
 mod native;
 mod ops;

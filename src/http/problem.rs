@@ -18,11 +18,11 @@ pub(crate) const E415: u32 = 1 << 5;
 pub(crate) const E422: u32 = 1 << 6;
 pub(crate) const E503: u32 = 1 << 7;
 pub(crate) const E409: u32 = 1 << 8;
-pub(crate) const E429: u32 = 1 << 9;
-/// Any operation may meet a fault of ours, and says so.
-const ALWAYS: (u16, &str) = (500, "A fault of the service; `requestId` finds it in the log.");
+/// Any operation may meet a limit or a fault of ours, and says so.
+const ALWAYS: [(u16, &str); 2] =
+    [(429, "A limit was reached: `limit` says which, `Retry-After` when to try again."), (500, "A fault of the service; `requestId` finds it in the log.")];
 
-const SETS: [(u32, u16, &str); 10] = [
+const SETS: [(u32, u16, &str); 9] = [
     (E400, 400, "The request has another shape than this operation takes, or its token is not good."),
     (E401, 401, "No credential, or none that is good."),
     (E403, 403, "The caller may not do this."),
@@ -31,7 +31,6 @@ const SETS: [(u32, u16, &str); 10] = [
     (E413, 413, "The body is too large."),
     (E415, 415, "The body is not JSON."),
     (E422, 422, "Some values are not acceptable; `errors` names them."),
-    (E429, 429, "Too many requests; `Retry-After` says when to try again."),
     (E503, 503, "The service is busy; `Retry-After` says when to try again."),
 ];
 
@@ -69,6 +68,8 @@ struct Problem {
     errors: Option<Vec<ProblemField>>,
     /// Why the session ended, on a 401.
     reason: Option<String>,
+    /// Which limit was reached, on a 429.
+    limit: Option<String>,
 }
 
 /// One thing that is wrong with one field.
@@ -91,7 +92,7 @@ impl<const SET: u32> ApiResponse for ApiErr<SET> {
             headers: vec![],
         };
         let declared = SETS.into_iter().filter(|(bit, ..)| SET & bit != 0).map(|(_, status, text)| (status, text));
-        MetaResponses { responses: declared.chain([ALWAYS]).map(response).collect() }
+        MetaResponses { responses: declared.chain(ALWAYS).map(response).collect() }
     }
 
     fn register(registry: &mut Registry) {

@@ -46,14 +46,18 @@ pub async fn create(app: &App, ctx: &Ctx, name: &str, parent: Option<AccountId>,
 /// [`Error::Invalid`] for an unknown plan, [`Error::NotFound`].
 pub async fn set_plan(app: &App, ctx: &Ctx, id: AccountId, plan: &str) -> Result<Account> {
     ctx.require_operator()?;
-    write_tx!(&app.db, |tx| {
+    let account = write_tx!(&app.db, |tx| {
         known_plan(tx, plan).await?;
         if !store::accounts::set_plan(tx, id, plan).await? {
             return Err(Error::NotFound);
         }
+        let now = app.clock.now();
+        store::revocations::insert(tx, app.root()?.realm, RevocationKind::Account, id.0, "plan", now).await?;
         audit(app, ctx, tx, Action::AccountPlanChanged, id).await?;
         store::accounts::find(tx, id).await?.ok_or(Error::NotFound)
-    })
+    })?;
+    app.caches.forget_account(id);
+    Ok(account)
 }
 
 /// All accounts, or one and its descendants.

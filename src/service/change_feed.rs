@@ -64,6 +64,7 @@ impl Feed {
                     RevocationKind::Realm => app.caches.forget_realm(row.realm_id),
                     RevocationKind::Account => app.caches.forget_account(AccountId(row.subject)),
                     RevocationKind::ApiKey => app.caches.forget_key(ApiKeyId(row.subject)),
+                    RevocationKind::Plan => app.caches.forget_plans(),
                 }
             }
             if (rows.len() as u64) < PAGE {

@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use super::{
-    Ctx, guesses,
+    Ctx, guesses, limits,
     sessions::{self, Begun, Carrier, TokenPair},
 };
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
         email::Email,
         event::Action,
         id::{EventId, RealmId, SessionId},
+        limit::Rule,
         session::Session,
         token::OpaqueToken,
         user::{User, UserStatus},
@@ -46,7 +47,7 @@ pub struct LoggedInOnPages {
 /// is locked or unverified is told only to who knows the password. A guess too many ends there as well, see [`guesses`].
 ///
 /// # Errors
-/// [`Error::InvalidCredentials`], [`Error::EmailNotVerified`], [`Error::AccountLocked`], [`Error::Busy`].
+/// [`Error::InvalidCredentials`], [`Error::EmailNotVerified`], [`Error::AccountLocked`], [`Error::RateLimited`], [`Error::Busy`].
 pub async fn with_password(app: &App, ctx: &Ctx, email: &str, password: &SecretString) -> Result<LoggedIn> {
     let (user, begun) = enter(app, ctx, email, password, Carrier::Tokens).await?;
     let tokens = sessions::issue(app, &ctx.realm, &begun.session, &begun.credential, begun.session.created_at).await?;
@@ -63,6 +64,7 @@ pub async fn on_pages(app: &App, ctx: &Ctx, email: &str, password: &SecretString
 }
 
 async fn enter(app: &App, ctx: &Ctx, email: &str, password: &SecretString, carrier: Carrier) -> Result<(User, Begun)> {
+    limits::stranger(app, ctx, Rule::SignIn).await?;
     // What is no address belongs to nobody: it costs a hash like every other unknown one.
     let found = match Email::parse("email", email) {
         Ok(email) => store::users::find_for_login(&app.db.read, ctx.realm.id, &email).await?,

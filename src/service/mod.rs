@@ -12,6 +12,7 @@ mod guesses;
 pub mod health;
 pub mod installation;
 pub mod jobs;
+pub mod limits;
 pub mod login;
 pub mod mailer;
 pub mod master_keys;
@@ -19,6 +20,7 @@ pub mod one_time;
 pub mod page_session;
 pub mod password_change;
 pub mod password_reset;
+pub mod plans;
 pub mod profile;
 pub mod realms;
 pub mod refresh;
@@ -90,6 +92,8 @@ pub struct Ctx {
     pub principal: Principal,
     pub client: Client,
     pub request_id: String,
+    /// What the limits say of this request.
+    pub meter: limits::Meter,
 }
 
 impl Ctx {
@@ -97,7 +101,7 @@ impl Ctx {
     #[must_use]
     pub fn operator(realm: Arc<Realm>) -> Self {
         let client = Client { ip: IpAddr::from([127, 0, 0, 1]), user_agent: "realmgate".to_owned(), device: None, language: None };
-        Self { realm, principal: Principal::Operator, client, request_id: String::new() }
+        Self { realm, principal: Principal::Operator, client, request_id: String::new(), meter: limits::Meter::default() }
     }
 
     /// The same context, from the device that `token` speaks of.

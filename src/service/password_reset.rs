@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::{Ctx, guesses, one_time, sessions, token_guesses, verification};
+use super::{Ctx, guesses, limits, one_time, sessions, token_guesses, verification};
 use crate::{
     app::App,
     domain::{
@@ -10,6 +10,7 @@ use crate::{
         event::Action,
         id::{EventId, JobId, SessionId},
         job::Job,
+        limit::Rule,
         password::NewPassword,
         session::EndReason,
         token::Purpose,
@@ -33,6 +34,7 @@ pub async fn request(app: &App, ctx: &Ctx, email: &str) -> Result<()> {
 /// [`Error::InvalidOneTimeToken`], or [`Error::Invalid`] on `newPassword` (the token then stays good);
 /// [`Error::RateLimited`] for too many wrong tokens from one network.
 pub async fn confirm(app: &App, ctx: &Ctx, token: &str, new: SecretString) -> Result<()> {
+    limits::stranger(app, ctx, Rule::MailedToken).await?;
     token_guesses::watched(app, ctx, set(app, ctx, token, new)).await
 }
 

@@ -3,7 +3,7 @@
 
 use secrecy::SecretString;
 
-use super::{Ctx, Faults, one_time};
+use super::{Ctx, Faults, limits, one_time};
 use crate::{
     app::App,
     crypto::hash::sha256_hex,
@@ -14,6 +14,7 @@ use crate::{
         event::Action,
         id::{AccountId, EventId, JobId, OneTimeTokenId, RealmId, UserId},
         job::Job,
+        limit::Rule,
         password::NewPassword,
         realm::Realm,
         text,
@@ -55,8 +56,10 @@ pub(super) struct Checked {
 /// account of their own on plan `free`.
 ///
 /// # Errors
-/// [`Error::NotPermitted`] where sign-up is off, [`Error::Invalid`] naming each bad field, [`Error::Busy`] under load.
+/// [`Error::NotPermitted`] where sign-up is off, [`Error::Invalid`] naming each bad field, [`Error::RateLimited`], [`Error::Busy`]
+/// under load.
 pub async fn sign_up(app: &App, ctx: &Ctx, input: SignUp) -> Result<SignedUp> {
+    limits::stranger(app, ctx, Rule::SignUp).await?;
     if !ctx.realm.settings.sign_up {
         return Err(Error::NotPermitted);
     }

@@ -1,6 +1,6 @@
 //! Proving an e-mail address, by the mailed link or by the six digits beside it.
 
-use super::{Ctx, one_time, token_guesses};
+use super::{Ctx, limits, one_time, token_guesses};
 use crate::{
     app::App,
     crypto::hash::ct_eq,
@@ -10,6 +10,7 @@ use crate::{
         event::Action,
         id::{EventId, JobId, MailRequestId, OneTimeTokenId},
         job::Job,
+        limit::Rule,
         realm::Lifetimes,
         token::Purpose,
     },
@@ -25,6 +26,7 @@ const CODE_TRIES: i32 = 5;
 /// [`Error::InvalidOneTimeToken`] for any token that is not live here, whatever the cause; [`Error::RateLimited`] for too
 /// many of them from one network.
 pub async fn verify_by_token(app: &App, ctx: &Ctx, token: &str) -> Result<Email> {
+    limits::stranger(app, ctx, Rule::MailedToken).await?;
     token_guesses::watched(app, ctx, async {
         let (id, hash) = one_time::read(token)?;
         consume(app, ctx, id, &hash).await
@@ -37,6 +39,7 @@ pub async fn verify_by_token(app: &App, ctx: &Ctx, token: &str) -> Result<Email>
 /// # Errors
 /// [`Error::InvalidOneTimeToken`] for an unknown address and a wrong, outdated or worn-out code alike.
 pub async fn verify_by_code(app: &App, ctx: &Ctx, email: &str, code: &str) -> Result<Email> {
+    limits::stranger(app, ctx, Rule::MailedToken).await?;
     let email = Email::parse("email", email)?;
     token_guesses::watched(app, ctx, by_code(app, ctx, &email, code)).await
 }
@@ -92,6 +95,7 @@ pub async fn resend(app: &App, ctx: &Ctx, email: &str) -> Result<()> {
 
 /// Writes down who asks for which mail; the worker looks up whether one is due.
 pub(super) async fn request_mail(app: &App, ctx: &Ctx, email: &str, purpose: Purpose, action: Option<Action>) -> Result<()> {
+    limits::stranger(app, ctx, Rule::Mail).await?;
     let email = Email::parse("email", email)?;
     let now = app.clock.now();
     write_tx!(&app.db, |tx| {

@@ -4,12 +4,12 @@ use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, ExprTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    sea_query::{Expr, Query},
+    sea_query::{Expr, OnConflict, Query},
 };
 
 use crate::domain::{
     Result,
-    account::{Account, AccountStatus, Plan, Terms},
+    account::{Account, AccountStatus, Plan, PlanChange, Terms},
     id::{AccountId, RealmId, UserId},
     page::PageRequest,
 };
@@ -48,7 +48,7 @@ mod plan {
         max_members: i32,
         max_webhooks: i32,
     });
-    pub(super) use entity::{Column, Entity, Model};
+    pub(super) use entity::{ActiveModel, Column, Entity, Model};
 }
 
 fn account(row: Model) -> Result<Account> {
@@ -114,6 +114,16 @@ pub async fn find(db: &impl ConnectionTrait, id: AccountId) -> Result<Option<Acc
     Entity::find_by_id(id).one(db).await?.map(account).transpose()
 }
 
+/// The account of that id with its plan.
+///
+/// # Errors
+/// What the database says.
+pub async fn find_terms(db: &impl ConnectionTrait, id: AccountId) -> Result<Option<Terms>> {
+    let Some(account) = find(db, id).await? else { return Ok(None) };
+    let plan = find_plan(db, &account.plan_id).await?;
+    Ok(plan.map(|plan| Terms { account, plan }))
+}
+
 /// Every account, or `below` with all its descendants, oldest first.
 ///
 /// # Errors
@@ -176,16 +186,6 @@ pub async fn count_children(db: &impl ConnectionTrait, id: AccountId) -> Result<
     Ok(Entity::find().filter(Column::ParentId.eq(id)).count(db).await?)
 }
 
-/// The account of that id with its plan.
-///
-/// # Errors
-/// What the database says.
-pub async fn find_terms(db: &impl ConnectionTrait, id: AccountId) -> Result<Option<Terms>> {
-    let Some(account) = find(db, id).await? else { return Ok(None) };
-    let plan = find_plan(db, &account.plan_id).await?;
-    Ok(plan.map(|plan| Terms { account, plan }))
-}
-
 /// Moves an account to another plan; `false` if there is no such account.
 ///
 /// # Errors
@@ -218,4 +218,41 @@ pub async fn plans(db: &impl ConnectionTrait) -> Result<Vec<Plan>> {
 /// What the database says.
 pub async fn find_plan(db: &impl ConnectionTrait, id: &str) -> Result<Option<Plan>> {
     Ok(plan::Entity::find_by_id(id.to_owned()).one(db).await?.map(plan))
+}
+
+/// Writes a plan; `false` if there is one of that id.
+///
+/// # Errors
+/// What the database says.
+pub async fn insert_plan_if_absent(db: &impl ConnectionTrait, plan: &Plan) -> Result<bool> {
+    let row = plan::ActiveModel {
+        id: Set(plan.id.clone()),
+        requests_per_minute: Set(plan.requests_per_minute),
+        max_api_keys: Set(plan.max_api_keys),
+        max_realms: Set(plan.max_realms),
+        max_members: Set(plan.max_members),
+        max_webhooks: Set(plan.max_webhooks),
+    };
+    let absent = OnConflict::column(plan::Column::Id).do_nothing().to_owned();
+    Ok(plan::Entity::insert(row).on_conflict(absent).exec_without_returning(db).await? == 1)
+}
+
+/// Changes a plan and answers what it is then; `None` if there is none of that id.
+///
+/// # Errors
+/// What the database says.
+pub async fn change_plan(db: &impl ConnectionTrait, id: &str, change: &PlanChange) -> Result<Option<Plan>> {
+    let mut update = plan::Entity::update_many().filter(plan::Column::Id.eq(id));
+    for (column, value) in [
+        (plan::Column::RequestsPerMinute, change.requests_per_minute),
+        (plan::Column::MaxApiKeys, change.max_api_keys),
+        (plan::Column::MaxRealms, change.max_realms),
+        (plan::Column::MaxMembers, change.max_members),
+        (plan::Column::MaxWebhooks, change.max_webhooks),
+    ] {
+        if let Some(value) = value {
+            update = update.col_expr(column, Expr::value(value));
+        }
+    }
+    Ok(update.exec_with_returning(db).await?.into_iter().next().map(plan))
 }

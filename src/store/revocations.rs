@@ -37,10 +37,12 @@ pub enum RevocationKind {
     Account,
     /// Something about an API key changed.
     ApiKey,
+    /// A plan changed; whoever is on it is not listed.
+    Plan,
 }
 
 impl RevocationKind {
-    const ALL: [Self; 5] = [Self::Session, Self::User, Self::Realm, Self::Account, Self::ApiKey];
+    const ALL: [Self; 6] = [Self::Session, Self::User, Self::Realm, Self::Account, Self::ApiKey, Self::Plan];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -49,6 +51,7 @@ impl RevocationKind {
             Self::Realm => "realm",
             Self::Account => "account",
             Self::ApiKey => "api_key",
+            Self::Plan => "plan",
         }
     }
 }

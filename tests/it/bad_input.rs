@@ -66,7 +66,7 @@ fn assert_is_problem(reply: &Reply) {
     assert_eq!(body["requestId"], reply.header("x-request-id"));
     assert!(reply.status.is_client_error(), "{text}");
     assert!(!text.contains(CANARY), "echoed: {text}");
-    let known = ["type", "title", "status", "detail", "code", "requestId", "errors", "reason"];
+    let known = ["type", "title", "status", "detail", "code", "requestId", "errors", "reason", "limit"];
     assert!(body.as_object().unwrap().keys().all(|name| known.contains(&name.as_str())), "{text}");
 }
 

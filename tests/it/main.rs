@@ -13,6 +13,8 @@ mod guesses;
 mod key_races;
 mod keys;
 mod languages;
+mod limiter;
+mod limits;
 mod listener;
 mod login;
 mod mail;

@@ -18,7 +18,7 @@ use crate::{
     http::{
         context::{Public, Session},
         payload::{Accepted, Json, NoContent, OptionalJson, Reply},
-        problem::{ApiErr, E400, E401, E403, E404, E413, E415, E422, E429, E503},
+        problem::{ApiErr, E400, E401, E403, E404, E413, E415, E422, E503},
     },
     service::{login, password_reset, refresh, registration, sessions, sign_in_link, verification},
 };
@@ -47,7 +47,7 @@ impl AuthApi {
     ///
     /// Takes the `token` of the mailed link, or `email` and `code` from the same mail. Each is good once.
     #[oai(path = "/verify-email", method = "post", operation_id = "verify_email")]
-    async fn verify_email(&self, app: Data<&Arc<App>>, ctx: Public, body: Json<VerifyEmailIn>) -> Result<Reply<VerifiedOut>, ApiErr<{ BODY | E429 }>> {
+    async fn verify_email(&self, app: Data<&Arc<App>>, ctx: Public, body: Json<VerifyEmailIn>) -> Result<Reply<VerifiedOut>, ApiErr<BODY>> {
         let email = match (body.0.token, body.0.email, body.0.code) {
             (Some(token), None, None) => verification::verify_by_token(&app, &ctx.0, &token).await?,
             (None, Some(email), Some(code)) => verification::verify_by_code(&app, &ctx.0, &email, &code).await?,
@@ -86,7 +86,7 @@ impl AuthApi {
     /// device that is not known. Send the `deviceToken` of the reply with the sign-in, which asks for the password as always;
     /// for an hour the caller's address may sign in without it. Whoever gets no such mail needs none of this.
     #[oai(path = "/unlock-sign-in", method = "post", operation_id = "unlock_sign_in")]
-    async fn unlock_sign_in(&self, app: Data<&Arc<App>>, ctx: Public, body: Json<UnlockSignInIn>) -> Result<Reply<DeviceOut>, ApiErr<{ BODY | E429 }>> {
+    async fn unlock_sign_in(&self, app: Data<&Arc<App>>, ctx: Public, body: Json<UnlockSignInIn>) -> Result<Reply<DeviceOut>, ApiErr<BODY>> {
         let device = sign_in_link::follow(&app, &ctx.0, &body.0.token).await?;
         Ok(Reply(DeviceOut { device_token: device.reveal() }))
     }
@@ -126,7 +126,7 @@ impl AuthApi {
     ///
     /// Ends every session of the person and kills every other mailed token. A refused password leaves the token good.
     #[oai(path = "/password/reset", method = "post", operation_id = "reset_password")]
-    async fn reset(&self, app: Data<&Arc<App>>, ctx: Public, body: Json<ResetPasswordIn>) -> Result<NoContent, ApiErr<{ BODY | E429 }>> {
+    async fn reset(&self, app: Data<&Arc<App>>, ctx: Public, body: Json<ResetPasswordIn>) -> Result<NoContent, ApiErr<BODY>> {
         password_reset::confirm(&app, &ctx.0, &body.0.token, body.0.new_password.0).await?;
         Ok(NoContent)
     }

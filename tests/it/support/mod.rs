@@ -2,6 +2,7 @@
 //! test moves, entropy that repeats, cheap password hashes, and jobs that run when the test says so.
 
 pub mod at_once;
+pub mod books;
 pub mod browser;
 pub mod client;
 pub mod database;
@@ -26,6 +27,7 @@ use realmgate::{
     service::{self, Ctx, change_feed::Feed},
     store::{self, Db, connection::Address, mailbox::MailRow},
 };
+use sea_orm::ConnectionTrait as _;
 use tokio::sync::Mutex;
 
 pub use client::{Client, Reply, User};
@@ -89,7 +91,28 @@ impl TestApp {
     }
 
     /// The same with other settings.
+    ///
+    /// Limits are out of the way: most tests ask more than a stranger or a free account may in a minute that stands still.
     pub async fn with(backend: Backend, change: impl FnOnce(&mut Settings)) -> Option<Self> {
+        let app = Self::limited(backend, |settings| {
+            for limit in [
+                &mut settings.limit_address,
+                &mut settings.limit_sign_in,
+                &mut settings.limit_sign_up,
+                &mut settings.limit_mail,
+                &mut settings.limit_mailed_token,
+            ] {
+                *limit = 1_000_000;
+            }
+            change(settings);
+        })
+        .await?;
+        app.app().db.write.execute_unprepared("UPDATE plans SET requests_per_minute = 1000000").await.expect("plans without limits");
+        Some(app)
+    }
+
+    /// A node with the limits that a fresh installation has.
+    pub async fn limited(backend: Backend, change: impl FnOnce(&mut Settings)) -> Option<Self> {
         let database = Database::fresh(backend).await?;
         let mut settings = Settings::defaults(database.folder.path().to_owned()).expect("defaults");
         settings.database_url = database.url.clone().into();
