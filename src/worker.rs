@@ -6,12 +6,14 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     app::App,
-    service::{change_feed::Feed, jobs, sessions, signing},
+    domain::id::NodeId,
+    service::{change_feed::Feed, jobs, nodes, sessions, signing},
     store,
 };
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const FLUSH_EVERY: Duration = Duration::from_secs(60);
+const STAMP_EVERY: Duration = Duration::from_secs(10);
 const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Runs jobs as they come due, until `stop` turns true. Other nodes' jobs are found by a look every second.
@@ -46,9 +48,28 @@ pub fn spawn_feed(app: &Arc<App>, mut feed: Feed, mut stop: watch::Receiver<bool
             }
             tokio::select! {
                 () = tokio::time::sleep(every) => {}
+                () = app.bell.heard() => {}
                 _ = stop.changed() => {}
             }
         }
+    })
+}
+
+/// Carries word of changes between nodes and says that this one runs, until `stop` turns true.
+pub fn spawn_presence(app: &Arc<App>, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
+    let app = Arc::clone(app);
+    let id = NodeId::new(app.clock.now(), app.entropy.as_ref());
+    tokio::spawn(async move {
+        let mut stamp = tokio::time::interval(STAMP_EVERY);
+        let mut carry = std::pin::pin!(app.bell.carry());
+        loop {
+            tokio::select! {
+                _ = stamp.tick() => log(nodes::stamp(&app, id).await, "the node's stamp can't be written"),
+                () = &mut carry => {}
+                _ = stop.changed() => break,
+            }
+        }
+        log(nodes::leave(&app, id).await, "the node's row can't be deleted");
     })
 }
 

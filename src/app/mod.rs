@@ -2,6 +2,7 @@
 //!
 //! Knows the rings below and no use case. `service::installation` fills in which account and realm are the root.
 
+pub mod bell;
 pub mod cache;
 pub mod turns;
 
@@ -11,7 +12,7 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::Notify;
 
 use crate::{
-    app::{cache::Caches, turns::Turns},
+    app::{bell::Bell, cache::Caches, turns::Turns},
     config::Settings,
     crypto::{
         keyring::Keyring,
@@ -48,6 +49,8 @@ pub struct App {
     /// Whose guess at a password is looked at now.
     pub turns: Turns,
     pub limiter: Limiter,
+    /// Rung after a commit that other nodes want to know of.
+    pub bell: Bell,
     /// Rung after a commit that left jobs, so that the worker of this node need not wait for its next look.
     pub jobs_due: Notify,
     /// This node is about to go: it still answers, and tells those who ask that it is no longer ready.
@@ -75,6 +78,8 @@ impl App {
             Some(url) => Limiter::Shared(Shared::new(url.expose_secret(), &settings.redis_prefix, None)?),
             None => Limiter::Memory(Memory::default()),
         };
+        let redis = settings.redis_url.as_ref().map(|url| crate::limiter::shared::client(url.expose_secret())).transpose()?;
+        let bell = Bell::new(redis, &settings.redis_prefix);
         Ok(Self {
             settings,
             db,
@@ -87,6 +92,7 @@ impl App {
             caches: Caches::default(),
             turns: Turns::default(),
             limiter,
+            bell,
             jobs_due: Notify::new(),
             draining: AtomicBool::new(false),
             root: OnceLock::new(),

@@ -77,6 +77,9 @@ pub(super) async fn serve(settings: &Settings, no_worker: bool) -> Result<()> {
     let stop = stop_signal(&app, Duration::from_secs(settings.stop_delay))?;
     let feed = Feed::open(&app).await?;
     let mut tasks = vec![worker::spawn_feed(&app, feed, stop.clone()), worker::spawn_housekeeping(&app, stop.clone())];
+    if settings.redis_url.is_some() {
+        tasks.push(worker::spawn_presence(&app, stop.clone()));
+    }
     if !no_worker {
         tasks.push(worker::spawn_jobs(&app, stop.clone()));
     }

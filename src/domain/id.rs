@@ -82,6 +82,8 @@ ids! {
     EventId,
     /// A mail kept by the built-in mailbox.
     MailId,
+    /// A running process of an installation.
+    NodeId,
     /// A request for a mail, made by somebody who may be a stranger.
     MailRequestId,
 }

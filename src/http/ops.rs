@@ -51,9 +51,10 @@ async fn ready(app: Data<&Arc<App>>) -> Response {
     }
     let feed = json!({ "ageSeconds": app.caches.feed_age().as_secs() });
     match health::check(&app).await {
-        Ok(Health { jobs_pending, jobs_dead, jobs_oldest }) => {
+        Ok(Health { jobs_pending, jobs_dead, jobs_oldest, books, judged_alone }) => {
             let jobs = json!({ "pending": jobs_pending, "dead": jobs_dead, "oldestSeconds": jobs_oldest });
-            json_reply(StatusCode::OK, &json!({ "status": "ok", "database": "ok", "feed": feed, "jobs": jobs }), "no-store")
+            let limits = json!({ "books": books.as_str(), "judgedAlone": judged_alone });
+            json_reply(StatusCode::OK, &json!({ "status": "ok", "database": "ok", "feed": feed, "jobs": jobs, "limits": limits }), "no-store")
         }
         Err(error) => {
             tracing::warn!(code = error.code(), "not ready");

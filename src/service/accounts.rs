@@ -57,6 +57,7 @@ pub async fn set_plan(app: &App, ctx: &Ctx, id: AccountId, plan: &str) -> Result
         store::accounts::find(tx, id).await?.ok_or(Error::NotFound)
     })?;
     app.caches.forget_account(id);
+    app.bell.ring();
     Ok(account)
 }
 

@@ -1,6 +1,6 @@
 //! Whether this node can serve.
 
-use crate::{app::App, domain::Result, store};
+use crate::{app::App, domain::Result, limiter::Books, store};
 
 /// What an operator wants to know at a glance.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +11,10 @@ pub struct Health {
     pub jobs_dead: u64,
     /// Seconds that the oldest waiting job waits; 0 if none does.
     pub jobs_oldest: i64,
+    /// How limits are counted; [`Books::Share`] wants a look at Redis.
+    pub books: Books,
+    /// Calls judged without Redis since the start.
+    pub judged_alone: u64,
 }
 
 /// Asks the database.
@@ -20,5 +24,5 @@ pub struct Health {
 pub async fn check(app: &App) -> Result<Health> {
     let counts = store::jobs::counts(&app.db.read).await?;
     let jobs_oldest = counts.oldest.map_or(0, |oldest| (app.clock.now() - oldest).num_seconds().max(0));
-    Ok(Health { jobs_pending: counts.pending, jobs_dead: counts.dead, jobs_oldest })
+    Ok(Health { jobs_pending: counts.pending, jobs_dead: counts.dead, jobs_oldest, books: app.limiter.books(), judged_alone: app.limiter.judged_alone() })
 }

@@ -16,6 +16,7 @@ pub mod limits;
 pub mod login;
 pub mod mailer;
 pub mod master_keys;
+pub mod nodes;
 pub mod one_time;
 pub mod page_session;
 pub mod password_change;

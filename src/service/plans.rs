@@ -55,6 +55,7 @@ pub async fn change(app: &App, ctx: &Ctx, id: &str, change: PlanChange) -> Resul
         Ok(plan)
     })?;
     app.caches.forget_plans();
+    app.bell.ring();
     Ok(plan)
 }
 

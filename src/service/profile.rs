@@ -67,5 +67,6 @@ pub async fn change(app: &App, ctx: &Ctx, change: Change) -> Result<Arc<Profile>
         store::audit::insert(tx, EventId::new(now, app.entropy.as_ref()), &ctx.event(Action::ProfileChanged, Some(me.user_id)), now).await
     })?;
     app.caches.forget_user(realm, me.user_id);
+    app.bell.ring();
     get(app, ctx).await
 }

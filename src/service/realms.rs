@@ -110,6 +110,7 @@ pub async fn create(app: &App, ctx: &Ctx, account: AccountId, name: &str, settin
         store::audit::insert(tx, EventId::new(now, app.entropy.as_ref()), &event, now).await
     })?;
     app.caches.forget_realm(realm.id);
+    app.bell.ring();
     Ok(realm)
 }
 
@@ -150,6 +151,7 @@ pub async fn change(app: &App, ctx: &Ctx, name: &str, change: RealmChange) -> Re
         Ok(realm)
     })?;
     app.caches.forget_realm(realm.id);
+    app.bell.ring();
     Ok(realm)
 }
 

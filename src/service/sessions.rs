@@ -213,10 +213,11 @@ pub(super) async fn end_all(
     Ok(ended)
 }
 
-/// Tells this node's caches, after the commit.
+/// Tells this node's caches and the other nodes, after the commit.
 pub(super) fn tell(app: &App, ended: impl IntoIterator<Item = (SessionId, EndReason)>) {
     for (id, reason) in ended {
         app.caches.end_session(id, reason);
+        app.bell.ring();
     }
 }
 

@@ -82,6 +82,7 @@ async fn consume(app: &App, ctx: &Ctx, id: OneTimeTokenId, hash: &str) -> Result
         Ok((user.id, token.email))
     })?;
     app.caches.forget_user(realm, user_id);
+    app.bell.ring();
     Ok(email)
 }
 

@@ -20,6 +20,7 @@ pub mod master_keys;
 pub mod memberships;
 pub mod migrate;
 pub mod migration_plan;
+pub mod nodes;
 pub mod one_time_tokens;
 pub mod password_guesses;
 pub mod pool;

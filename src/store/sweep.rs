@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::ConnectionTrait;
 
-use super::{api_keys, devices, mail_requests, mailbox, one_time_tokens, password_guesses, primitive, revocations, sessions, signing_keys};
+use super::{api_keys, devices, mail_requests, mailbox, nodes, one_time_tokens, password_guesses, primitive, revocations, sessions, signing_keys};
 use crate::domain::Result;
 
 /// Deletes rows past their time and answers how many: ended sessions after 30 days (until then their reason can be
@@ -24,6 +24,7 @@ pub async fn sweep(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<u64>
     swept += revocations::delete_before(db, now - day).await?;
     swept += password_guesses::delete_before(db, now - day / 4, now - day * 7).await?;
     swept += signing_keys::delete_before(db, now - day * 30).await?;
+    swept += nodes::delete_before(db, now - day).await?;
     swept += primitive::delete_before(db, now - day).await?;
     Ok(swept)
 }

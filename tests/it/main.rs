@@ -14,6 +14,7 @@ mod key_races;
 mod keys;
 mod languages;
 mod limiter;
+mod limiter_faults;
 mod limits;
 mod listener;
 mod login;
