@@ -132,6 +132,11 @@ async fn what_strangers_try_has_stricter_rules_of_its_own() {
         ];
         for (rule, limit, path, body) in tries {
             for left in (0..limit).rev() {
+                let mut body = body.clone();
+                if rule == "sign_in" {
+                    // Guesses at one address are slowed down much earlier.
+                    body["email"] = format!("nobody-{left}@example.com").into();
+                }
                 let reply = client.post(path, &body).await;
                 assert!(reply.status.is_client_error() && reply.status != 429, "{rule} {left}: {}", reply.text());
                 let state = reply.header("ratelimit");
@@ -164,6 +169,10 @@ async fn two_nodes_admit_a_plan_exactly() {
         accounts::set_plan(app.app(), &operator, all.last().unwrap().id, plan).await.unwrap();
         other.follow_changes().await;
         let limit: u32 = if plan == "free" { 100 } else { 500 };
+        // Each knows the token before the burst, which is about limits and not about a database's connections.
+        for node in [&app.node, &other] {
+            me(node, &user).get("/api/v1/auth/token").await.assert(200);
+        }
         let nodes = [std::sync::Arc::clone(&app.node.app), std::sync::Arc::clone(&other.app)];
         let token = std::sync::Arc::new(user.access.clone());
         let counts = at_once(20, |number| {
@@ -186,7 +195,7 @@ async fn two_nodes_admit_a_plan_exactly() {
         })
         .await;
         assert_eq!(nodes.iter().map(|node| node.limiter.judged_alone()).sum::<u64>(), 0, "Redis was there all the time");
-        assert_eq!(counts.iter().sum::<u32>(), limit, "{plan}");
+        assert_eq!(counts.iter().sum::<u32>() + 2, limit, "{plan}");
     }
 }
 
