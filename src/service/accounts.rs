@@ -87,6 +87,7 @@ pub async fn set_status(app: &App, ctx: &Ctx, id: AccountId, status: AccountStat
         changed(app, ctx, tx, id).await
     })?;
     app.caches.forget_account(id);
+    app.bell.ring();
     Ok(account)
 }
 
@@ -148,6 +149,7 @@ pub async fn rename(app: &App, ctx: &Ctx, id: AccountId, name: &str) -> Result<A
         changed(app, ctx, tx, id).await
     })?;
     app.caches.forget_account(id);
+    app.bell.ring();
     Ok(account)
 }
 

@@ -123,6 +123,7 @@ pub async fn change(app: &App, ctx: &Ctx, account: AccountId, id: ApiKeyId, chan
         Ok(key)
     })?;
     app.caches.forget_key(id);
+    app.bell.ring();
     Ok(key)
 }
 
@@ -163,6 +164,7 @@ pub async fn rotate(app: &App, ctx: &Ctx, account: AccountId, id: ApiKeyId, over
         Ok((MadeKey { key, text }, ended))
     })?;
     ended.iter().for_each(|key| app.caches.forget_key(key.id));
+    app.bell.ring();
     Ok(made)
 }
 
@@ -183,6 +185,7 @@ pub async fn revoke(app: &App, ctx: &Ctx, account: AccountId, id: ApiKeyId) -> R
         store::api_keys::find(tx, account, id).await?.ok_or(Error::NotFound)
     })?;
     app.caches.forget_key(id);
+    app.bell.ring();
     Ok(key)
 }
 
