@@ -65,7 +65,8 @@ impl Limiter {
     pub async fn take<const N: usize>(&self, asks: &[Ask; N], cost: u32, now: DateTime<Utc>) -> [Standing; N] {
         match self {
             Self::Memory(memory) => memory.take(asks, cost, now),
-            Self::Shared(shared) => shared.take(asks, cost, now).await,
+            // Boxed: without Redis nobody should carry a future of its size.
+            Self::Shared(shared) => Box::pin(shared.take(asks, cost, now)).await,
         }
     }
 
