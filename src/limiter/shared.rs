@@ -30,7 +30,7 @@ use crate::domain::{
 const PATIENCE: Duration = Duration::from_millis(500);
 /// An answer that takes longer is slow, and a Redis that was nothing but slow for [`SLOW_FOR`] is as good as gone.
 const SLOW: Duration = Duration::from_millis(100);
-const SLOW_FOR: Duration = Duration::from_secs(1);
+const SLOW_FOR: Duration = Duration::from_secs(5);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
 /// How often a Redis that does not answer is asked again.
 const LOOK_EVERY: Duration = Duration::from_millis(250);

@@ -113,7 +113,7 @@ on_both!(ends_addresses_and_rates_have_bounds, |app| {
         ("ipAllowlist", json!(["10.0.0.1", "10.0.0.0/33"]), "ipAllowlist.1:invalid_network"),
         ("rateLimit", json!(0), "rateLimit:out_of_range"),
         ("rateLimit", json!(-5), "rateLimit:out_of_range"),
-        ("rateLimit", json!(101), "rateLimit:out_of_range"),
+        ("rateLimit", json!(1_000_001), "rateLimit:out_of_range"),
         ("rateLimit", json!(u64::MAX), "rateLimit:out_of_range"),
         ("name", json!(" "), "name:required"),
     ] {

@@ -162,6 +162,8 @@ async fn two_nodes_admit_a_plan_exactly() {
     let Some(app) = TestApp::limited(Backend::Postgres, with_redis).await else { return };
     let other = app.join(2).await;
     let operator = app.operator().await;
+    let nodes = [std::sync::Arc::clone(&app.node.app), std::sync::Arc::clone(&other.app)];
+    let endpoints = nodes.each_ref().map(|node| std::sync::Arc::new(realmgate::http::endpoint(node, realmgate::http::AccessLog::off()).unwrap()));
     for plan in ["free", "starter"] {
         let person = format!("{plan}@example.com");
         let user = app.user(&person).await;
@@ -173,12 +175,10 @@ async fn two_nodes_admit_a_plan_exactly() {
         for node in [&app.node, &other] {
             me(node, &user).get("/api/v1/auth/token").await.assert(200);
         }
-        let nodes = [std::sync::Arc::clone(&app.node.app), std::sync::Arc::clone(&other.app)];
         let token = std::sync::Arc::new(user.access.clone());
         let counts = at_once(20, |number| {
-            let (node, token) = (std::sync::Arc::clone(&nodes[number % 2]), std::sync::Arc::clone(&token));
+            let (endpoint, token) = (std::sync::Arc::clone(&endpoints[number % 2]), std::sync::Arc::clone(&token));
             async move {
-                let endpoint = realmgate::http::endpoint(&node, realmgate::http::AccessLog::off()).unwrap();
                 let mut admitted = 0;
                 for _ in 0..(limit + 200) / 20 {
                     let request = poem::Request::builder()
