@@ -23,7 +23,7 @@
 //! refuses. What mails and pages say stands in one catalogue a language, see [`domain::words`].
 //!
 //! [`app`] is what a running node has at hand, built once from all of the above; [`app::cache`] is its memory: hints that
-//! spare the hot path its database reads, never promises.
+//! spare the hot path its database reads, never promises; [`app::meters`] counts what it does, for `/metrics`.
 //!
 //! [`service`] holds the use cases: one function each, one transaction each, the authorisation first. What leaves the
 //! process is written down as a job in the same transaction, holding ids only; [`service::jobs`] runs it later, at least

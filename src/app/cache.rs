@@ -16,6 +16,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use moka::sync::Cache;
 
+use super::meters::HitRate;
 use crate::{
     crypto::signing::{SigningKey, VerifyingKey},
     domain::{
@@ -76,6 +77,17 @@ pub struct Caches {
     started: Instant,
     /// Milliseconds after `started` of the last good look at the feed.
     fed_at: AtomicU64,
+    rates: Rates,
+}
+
+/// How often each cache had what it was asked for.
+#[derive(Debug, Default)]
+struct Rates {
+    hosts: HitRate,
+    realms: HitRate,
+    keys: HitRate,
+    tokens: HitRate,
+    profiles: HitRate,
 }
 
 impl Default for Caches {
@@ -94,6 +106,7 @@ impl Default for Caches {
             uses: Mutex::default(),
             started: Instant::now(),
             fed_at: AtomicU64::new(0),
+            rates: Rates::default(),
         }
     }
 }
@@ -121,6 +134,19 @@ impl Caches {
         self.fed_at.store(at, Ordering::Relaxed);
     }
 
+    /// Each cache with how often it had what it was asked for, and how many entries it has, about.
+    #[must_use]
+    pub fn usage(&self) -> [(&'static str, &HitRate, u64); 5] {
+        let rates = &self.rates;
+        [
+            ("hosts", &rates.hosts, self.hosts.entry_count()),
+            ("realms", &rates.realms, self.realms.entry_count()),
+            ("keys", &rates.keys, self.keys.entry_count()),
+            ("tokens", &rates.tokens, self.tokens.entry_count()),
+            ("profiles", &rates.profiles, self.profiles.entry_count()),
+        ]
+    }
+
     /// To be taken before a read that fills a cache.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
@@ -138,7 +164,7 @@ impl Caches {
     /// The realm behind a host or name: `None` if not known here, `Some(None)` if known to be no realm.
     #[must_use]
     pub fn host(&self, host: &str) -> Option<Option<RealmId>> {
-        if self.fresh() { self.hosts.get(host) } else { None }
+        self.rates.hosts.note(if self.fresh() { self.hosts.get(host) } else { None })
     }
 
     /// Remembers what a host means.
@@ -151,7 +177,7 @@ impl Caches {
     /// A realm.
     #[must_use]
     pub fn realm(&self, id: RealmId) -> Option<Arc<Realm>> {
-        if self.fresh() { self.realms.get(&id) } else { None }
+        self.rates.realms.note(if self.fresh() { self.realms.get(&id) } else { None })
     }
 
     /// Remembers a realm.
@@ -164,7 +190,7 @@ impl Caches {
     /// A realm's opened keys.
     #[must_use]
     pub fn keys(&self, id: RealmId) -> Option<Arc<KeySet>> {
-        if self.fresh() { self.keys.get(&id) } else { None }
+        self.rates.keys.note(if self.fresh() { self.keys.get(&id) } else { None })
     }
 
     /// Remembers a realm's keys.
@@ -179,10 +205,8 @@ impl Caches {
     /// # Errors
     /// The reason, if the session is over.
     pub fn token(&self, hash: &[u8; 32]) -> Result<Option<Arc<VerifiedToken>>, EndReason> {
-        if !self.fresh() {
-            return Ok(None);
-        }
-        let Some(token) = self.tokens.get(hash) else { return Ok(None) };
+        let found = if self.fresh() { self.tokens.get(hash) } else { None };
+        let Some(token) = self.rates.tokens.note(found) else { return Ok(None) };
         match self.ended.get(&token.session_id) {
             Some(reason) => Err(reason),
             None => Ok(Some(token)),
@@ -208,7 +232,7 @@ impl Caches {
     /// A user with their places.
     #[must_use]
     pub fn profile(&self, realm: RealmId, user: UserId) -> Option<Arc<Profile>> {
-        if self.fresh() { self.profiles.get(&(realm, user)) } else { None }
+        self.rates.profiles.note(if self.fresh() { self.profiles.get(&(realm, user)) } else { None })
     }
 
     /// Remembers a user.

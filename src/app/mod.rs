@@ -4,6 +4,7 @@
 
 pub mod bell;
 pub mod cache;
+pub mod meters;
 pub mod turns;
 
 use std::sync::{Arc, OnceLock, atomic::AtomicBool};
@@ -12,7 +13,7 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::Notify;
 
 use crate::{
-    app::{bell::Bell, cache::Caches, turns::Turns},
+    app::{bell::Bell, cache::Caches, meters::Meters, turns::Turns},
     config::Settings,
     crypto::{
         keyring::Keyring,
@@ -51,6 +52,7 @@ pub struct App {
     pub limiter: Limiter,
     /// Rung after a commit that other nodes want to know of.
     pub bell: Bell,
+    pub meters: Arc<Meters>,
     /// Rung after a commit that left jobs, so that the worker of this node need not wait for its next look.
     pub jobs_due: Notify,
     /// This node is about to go: it still answers, and tells those who ask that it is no longer ready.
@@ -93,6 +95,7 @@ impl App {
             turns: Turns::default(),
             limiter,
             bell,
+            meters: Arc::default(),
             jobs_due: Notify::new(),
             draining: AtomicBool::new(false),
             root: OnceLock::new(),

@@ -16,6 +16,7 @@ use crate::{
         Error, Result,
         clock::{Clock as _, SystemClock},
     },
+    limiter::shared,
     mail::{self, Transport},
     store,
 };
@@ -31,6 +32,7 @@ pub(super) async fn check(settings: &Settings, online: bool, json: bool) -> Resu
     // What can't be read can't be asked either.
     if online && problems.is_empty() {
         database(settings, &mut problems).await;
+        redis(settings, &mut problems).await;
         mail_server(settings, &mut problems).await;
     }
     show(settings, &problems, json);
@@ -95,6 +97,14 @@ async fn database(settings: &Settings, problems: &mut Vec<Problem>) {
             let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), |cause| super::brief(&cause));
             problems.push(Problem::new("database_url", &format!("can't be used: {cause}"), cure));
         }
+    }
+}
+
+async fn redis(settings: &Settings, problems: &mut Vec<Problem>) {
+    if let Some(url) = &settings.redis_url
+        && let Err(error) = shared::probe(url.expose_secret()).await
+    {
+        problems.push(Problem::new("redis_url", &format!("leads nowhere: {error}"), "start it, or set REALMGATE_REDIS_URL to where it is"));
     }
 }
 

@@ -65,7 +65,7 @@ enum Command {
     },
     /// Show the settings in force, secrets masked, and every problem with its cure
     Check {
-        /// Ask the database and the mail server too
+        /// Ask the database, Redis and the mail server too
         #[arg(long)]
         online: bool,
     },

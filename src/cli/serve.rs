@@ -6,20 +6,22 @@ use std::{
 };
 
 use clap::Args;
-use tokio::{net::TcpListener, signal::unix::SignalKind, sync::watch};
+use tokio::{net::TcpListener, signal::unix::SignalKind, sync::watch, task::JoinHandle};
 
 use super::open;
 use crate::{
     app::App,
     config::{LogFormat, Overrides, Profile, Settings},
     domain::{Error, Result},
-    http::{self, AccessLog},
+    http::{self, AccessLog, Spans},
     service::{change_feed::Feed, installation},
     telemetry, worker,
 };
 
 /// How long requests in flight may take after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(10);
+/// Connections to `/metrics`: more than anybody's collectors.
+const METRICS_CONNECTIONS: usize = 32;
 
 #[derive(Args, Default)]
 pub(super) struct ServeArgs {
@@ -85,9 +87,11 @@ pub(super) async fn serve(settings: &Settings, no_worker: bool) -> Result<()> {
     }
     let wants_log = settings.log.split(',').any(|part| matches!(part.trim(), "info" | "debug" | "trace"));
     let log = if wants_log { AccessLog::stdout(settings.log_format).map_err(Error::internal)? } else { AccessLog::off() };
+    let log = log.with_spans(Spans::start(settings)?);
+    tasks.extend(serve_metrics(&app, stop.clone()).await?);
     let endpoint = http::endpoint(&app, log)?;
     announce(&app, listener.local_addr().map_err(Error::internal)?).await?;
-    let cut = http::serve(listener, endpoint, settings.max_connections, stop, DRAIN).await;
+    let cut = http::serve(listener, endpoint, settings.max_connections, Arc::clone(&app.meters), stop, DRAIN).await;
     if cut > 0 {
         tracing::warn!(cut, "some connections did not finish in time");
     }
@@ -99,11 +103,24 @@ pub(super) async fn worker(settings: &Settings) -> Result<()> {
     let app = open(settings).await?;
     let mut stop = stop_signal(&app, Duration::ZERO)?;
     let feed = Feed::open(&app).await?;
-    let tasks = vec![worker::spawn_feed(&app, feed, stop.clone()), worker::spawn_jobs(&app, stop.clone())];
+    let mut tasks = vec![worker::spawn_feed(&app, feed, stop.clone()), worker::spawn_jobs(&app, stop.clone())];
+    tasks.extend(serve_metrics(&app, stop.clone()).await?);
     println!("Realmgate's worker is running.");
     // The channel closes only after it has said so.
     let _ = stop.changed().await;
     finish(app, tasks).await
+}
+
+/// Serves `/metrics` at its own address, if it has one.
+async fn serve_metrics(app: &Arc<App>, stop: watch::Receiver<bool>) -> Result<Option<JoinHandle<()>>> {
+    let Some(address) = app.settings.metrics_listen else { return Ok(None) };
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|cause| Error::Setup(format!("can't listen on {address}: {cause}; set REALMGATE_METRICS_LISTEN to a free address")))?;
+    let endpoint = http::metrics_endpoint(app);
+    Ok(Some(tokio::spawn(async move {
+        http::serve(listener, endpoint, METRICS_CONNECTIONS, Arc::default(), stop, Duration::ZERO).await;
+    })))
 }
 
 /// Says where everything is. For people at a terminal: with JSON logs it goes to standard error, so that standard
@@ -128,7 +145,7 @@ async fn announce(app: &App, local: std::net::SocketAddr) -> Result<()> {
 }
 
 /// Waits for what runs beside the requests, then closes the database.
-async fn finish(app: Arc<App>, tasks: Vec<tokio::task::JoinHandle<()>>) -> Result<()> {
+async fn finish(app: Arc<App>, tasks: Vec<JoinHandle<()>>) -> Result<()> {
     for task in tasks {
         if tokio::time::timeout(DRAIN, task).await.is_err() {
             tracing::warn!("owed work did not finish in time; it will be repeated");

@@ -60,6 +60,12 @@ impl Settings {
         if !self.mail_from.contains('@') {
             problems.push(Problem::new("mail_from", "is no address", "set it to an address such as Example <no-reply@example.com>"));
         }
+        if self.otlp_url.as_ref().is_some_and(|url| !scheme(url, &["http", "https"])) {
+            problems.push(Problem::new("otlp_url", "is of an unknown kind", "set it to the collector's http://… or https://…, port 4318 as a rule"));
+        }
+        if !(0.0..=1.0).contains(&self.trace_ratio) {
+            problems.push(Problem::new("trace_ratio", "is no part of requests", "set it to a number from 0 to 1"));
+        }
         if self.stop_delay > 300 {
             problems.push(Problem::new("stop_delay", "is longer than any supervisor waits", "set it to at most 300 seconds"));
         }
@@ -167,6 +173,8 @@ impl Settings {
             "max_connections": self.max_connections,
             "body_limit": self.body_limit,
             "metrics_listen": self.metrics_listen.map(|address| address.to_string()),
+            "otlp_url": self.otlp_url.as_ref().map(mask),
+            "trace_ratio": self.trace_ratio,
             "stop_delay": self.stop_delay,
             "security_contact": self.security_contact,
             "security_policy": self.security_policy,

@@ -97,6 +97,10 @@ pub struct Settings {
     pub body_limit: usize,
     /// Where `/metrics` is served, if anywhere.
     pub metrics_listen: Option<SocketAddr>,
+    /// May hold a password.
+    pub otlp_url: Option<SecretString>,
+    /// The part of requests that become spans, unless their caller decides.
+    pub trace_ratio: f64,
     /// Seconds between the word that this node goes and its going.
     pub stop_delay: u64,
     pub security_contact: Vec<String>,
@@ -139,6 +143,8 @@ struct Written {
     max_connections: usize,
     body_limit: usize,
     metrics_listen: Option<SocketAddr>,
+    otlp_url: Option<SecretString>,
+    trace_ratio: f64,
     stop_delay: u64,
     #[serde(deserialize_with = "texts")]
     security_contact: Vec<String>,
@@ -224,6 +230,8 @@ impl Settings {
             max_connections: written.max_connections,
             body_limit: written.body_limit,
             metrics_listen: written.metrics_listen,
+            otlp_url: written.otlp_url,
+            trace_ratio: written.trace_ratio,
             stop_delay: written.stop_delay,
             security_contact: written.security_contact,
             security_policy: written.security_policy,

@@ -10,6 +10,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
@@ -18,7 +19,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Semaphore;
 
 use super::{hash::ct_eq, keyring::Keyring};
-use crate::domain::{Error, Result, clock::Entropy};
+use crate::domain::{
+    Error, Result,
+    clock::Entropy,
+    measure::{Counter, Histogram},
+};
 
 /// Longest password that is hashed; the domain refuses longer ones where they are set.
 const MAX_BYTES: usize = 1_024;
@@ -55,6 +60,17 @@ pub struct Verdict {
     pub needs_rehash: bool,
 }
 
+/// What the pool was asked for.
+#[derive(Debug, Default)]
+pub struct HashMeters {
+    /// How long hashes waited for a permit.
+    pub waited: Histogram,
+    /// How long they then took.
+    pub took: Histogram,
+    /// How many were refused because too many waited.
+    pub refused: Counter,
+}
+
 /// The pool.
 #[derive(Debug)]
 pub struct PasswordPool {
@@ -65,6 +81,8 @@ pub struct PasswordPool {
     queue: usize,
     waiting: AtomicUsize,
     blocks: Arc<Mutex<Vec<Vec<Block>>>>,
+    size: usize,
+    pub meters: HashMeters,
     /// Keys that a hash needed and this node lacks, so that each is complained about once.
     missing: Mutex<BTreeSet<String>>,
 }
@@ -94,6 +112,8 @@ impl PasswordPool {
             queue,
             waiting: AtomicUsize::new(0),
             blocks: Arc::default(),
+            size: permits,
+            meters: HashMeters::default(),
             missing: Mutex::default(),
         }
     }
@@ -152,7 +172,10 @@ impl PasswordPool {
     }
 
     async fn run(&self, params: HashParams, password: &SecretString, salt: Vec<u8>) -> Result<[u8; TAG]> {
-        let permit = self.permit().await?;
+        let asked = Instant::now();
+        let permit = self.permit().await.inspect_err(|_| self.meters.refused.add())?;
+        let begun = Instant::now();
+        self.meters.waited.record(begun - asked);
         // An overlong password costs what every other costs, not more; it never matches.
         let text = password.expose_secret();
         let password: SecretString = if text.len() > MAX_BYTES { SecretString::from("") } else { text.into() };
@@ -168,7 +191,27 @@ impl PasswordPool {
             blocks.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
             hashed.map(|()| out).map_err(|cause| Error::internal(cause.to_string()))
         });
-        work.await.map_err(Error::internal)?
+        let hashed = work.await.map_err(Error::internal)?;
+        self.meters.took.record(begun.elapsed());
+        hashed
+    }
+
+    /// How many may run at once.
+    #[must_use]
+    pub fn permits(&self) -> usize {
+        self.size
+    }
+
+    /// How many run.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.size.saturating_sub(self.permits.available_permits())
+    }
+
+    /// How many wait for a permit.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     async fn permit(&self) -> Result<tokio::sync::OwnedSemaphorePermit> {

@@ -16,6 +16,7 @@ pub mod id;
 pub mod job;
 pub mod language;
 pub mod limit;
+pub mod measure;
 pub mod page;
 pub mod password;
 pub mod realm;

@@ -15,7 +15,11 @@ use std::{
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use crate::config::LogFormat;
+use super::{
+    spans::Spans,
+    traceparent::{Parent, TraceIds},
+};
+use crate::{config::LogFormat, crypto::entropy::SystemEntropy, domain::clock::Entropy as _};
 
 /// Bytes that may wait to be written.
 const BUFFER: usize = 1 << 20;
@@ -26,11 +30,13 @@ const BATCH: Duration = Duration::from_millis(20);
 pub(super) struct Line<'a> {
     pub(super) at: DateTime<Utc>,
     pub(super) id: &'a str,
-    pub(super) method: &'a str,
+    pub(super) method: &'static str,
     pub(super) route: &'a str,
     pub(super) status: u16,
     pub(super) took: Duration,
     pub(super) code: Option<&'static str>,
+    /// The trace that the request says it belongs to.
+    pub(super) parent: Option<Parent>,
 }
 
 /// The way to the writer.
@@ -38,6 +44,7 @@ pub struct AccessLog {
     shared: Option<Arc<Shared>>,
     writer: Option<JoinHandle<()>>,
     format: LogFormat,
+    spans: Option<Spans>,
 }
 
 #[derive(Default)]
@@ -70,23 +77,34 @@ impl AccessLog {
             let shared = Arc::clone(&shared);
             move || shared.write_out()
         })?;
-        Ok(Self { shared: Some(shared), writer: Some(writer), format })
+        Ok(Self { shared: Some(shared), writer: Some(writer), format, spans: None })
     }
 
     /// No log.
     #[must_use]
     pub fn off() -> Self {
-        Self { shared: None, writer: None, format: LogFormat::Json }
+        Self { shared: None, writer: None, format: LogFormat::Json, spans: None }
+    }
+
+    /// The same that hands requests to a collector as well.
+    #[must_use]
+    pub fn with_spans(mut self, spans: Option<Spans>) -> Self {
+        self.spans = spans;
+        self
     }
 
     /// Writes a line.
     pub(super) fn write(&self, line: &Line<'_>) {
+        let trace = match &self.spans {
+            Some(spans) => Some(spans.record(line, line.parent)),
+            None => line.parent.map(own_span),
+        };
         thread_local!(static TEXT: RefCell<String> = RefCell::new(String::with_capacity(512)));
         let Some(shared) = &self.shared else { return };
         TEXT.with_borrow_mut(|text| {
             text.clear();
             // Writing into a string fails never.
-            let _ = line.put(self.format, text);
+            let _ = line.put(self.format, trace, text);
             shared.push(text.as_bytes());
         });
     }
@@ -94,7 +112,7 @@ impl AccessLog {
 
 impl Line<'_> {
     /// Method and route come from fixed sets and the id is hex: nothing here needs escaping.
-    fn put(&self, format: LogFormat, text: &mut String) -> std::fmt::Result {
+    fn put(&self, format: LogFormat, trace: Option<TraceIds>, text: &mut String) -> std::fmt::Result {
         let Self { id, method, route, status, .. } = self;
         let at = self.at.to_rfc3339_opts(SecondsFormat::Millis, true);
         let micros = self.took.as_micros();
@@ -107,15 +125,29 @@ impl Line<'_> {
                 if let Some(code) = self.code {
                     write!(text, r#","code":"{code}""#)?;
                 }
+                if let Some(TraceIds { trace_id, span_id }) = trace {
+                    write!(text, r#","trace_id":"{trace_id:032x}","span_id":"{span_id:016x}""#)?;
+                }
                 text.push_str("}\n");
             }
             LogFormat::Text => {
                 let code = self.code.unwrap_or_default();
-                writeln!(text, "{at}  INFO {method} {route} {status} {micros}us {id} {code}")?;
+                write!(text, "{at}  INFO {method} {route} {status} {micros}us {id} {code}")?;
+                if let Some(TraceIds { trace_id, .. }) = trace {
+                    write!(text, " trace {trace_id:032x}")?;
+                }
+                text.push('\n');
             }
         }
         Ok(())
     }
+}
+
+/// A span of our own in a caller's trace, where no collector keeps it.
+fn own_span(parent: Parent) -> TraceIds {
+    let mut span_id = [0; 8];
+    SystemEntropy.fill(&mut span_id);
+    TraceIds { trace_id: parent.trace_id, span_id: u64::from_be_bytes(span_id) }
 }
 
 impl Shared {

@@ -19,6 +19,7 @@ pub(super) fn page(document: &str) -> impl Endpoint + use<> {
         Response::builder()
             .content_type("text/html; charset=utf-8")
             .header(header::CONTENT_SECURITY_POLICY, CSP)
+            .header(header::X_FRAME_OPTIONS, "DENY")
             .header(header::CACHE_CONTROL, "no-cache")
             .body(html.clone())
     }))

@@ -18,6 +18,7 @@ use super::{
     limit_headers,
     request_id::RequestId,
     route::RoutePattern,
+    traceparent,
 };
 use crate::{
     app::App,
@@ -55,10 +56,12 @@ impl<E: Endpoint> Endpoint for Edge<E> {
 
     async fn call(&self, mut req: Request) -> Result<Response> {
         let started = Instant::now();
+        let _active = self.app.meters.traffic.enter();
         let id = RequestId::next();
         let method = req.method().clone();
         let uri = req.uri().clone();
         let meter = Meter::default();
+        let parent = traceparent::parent(req.headers());
         req.set_data(id);
         let language = super::client::language(req.headers()).unwrap_or_default();
         req.set_data(meter.clone());
@@ -106,7 +109,9 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let now = self.app.clock.now();
         limit_headers::put(reply.headers_mut(), &meter, now);
         self.protect(reply.headers_mut());
-        let line = Line { at: now, id: id.as_str(), method: known(&method), route: pattern, status: reply.status().as_u16(), took: started.elapsed(), code };
+        let line =
+            Line { at: now, id: id.as_str(), method: known(&method), route: pattern, status: reply.status().as_u16(), took: started.elapsed(), code, parent };
+        self.app.meters.traffic.record(line.route, line.method, line.status, line.took);
         self.log.write(&line);
         Ok(reply)
     }

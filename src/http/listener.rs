@@ -32,6 +32,7 @@ use tokio::{
 };
 
 use super::client_io::ClientIo;
+use crate::app::meters::Meters;
 
 /// Bounds of the listener.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +64,7 @@ pub async fn serve(
     listener: TcpListener,
     endpoint: impl Endpoint + 'static,
     max_connections: usize,
+    meters: Arc<Meters>,
     mut stop: watch::Receiver<bool>,
     drain: Duration,
 ) -> usize {
@@ -71,16 +73,16 @@ pub async fn serve(
         // A closed channel means that nobody is left to say stop; then it is time to.
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    serve_until(listener, endpoint, stopped, options).await
+    serve_until(listener, endpoint, meters, stopped, options).await
 }
 
-async fn serve_until<E>(listener: TcpListener, endpoint: E, shutdown: impl Future<Output = ()>, options: ListenerOptions) -> usize
+async fn serve_until<E>(listener: TcpListener, endpoint: E, meters: Arc<Meters>, shutdown: impl Future<Output = ()>, options: ListenerOptions) -> usize
 where
     E: Endpoint + 'static,
 {
     let endpoint = Arc::new(endpoint);
     let seats = Arc::new(Semaphore::new(options.max_connections));
-    let connections = Arc::new(Connections::default());
+    let connections = Arc::new(Connections { meters, ..Connections::default() });
     // Held by every connection's task; the channel closes when the last one is gone.
     let (alive, mut gone) = mpsc::channel::<()>(1);
     let mut shutdown = pin!(shutdown);
@@ -276,6 +278,7 @@ pub(super) struct Connections {
     tick: AtomicU64,
     /// The end was called: each reply is its connection's last.
     leaving: AtomicBool,
+    meters: Arc<Meters>,
 }
 
 impl Connections {
@@ -295,11 +298,13 @@ impl Connections {
         open.0 += 1;
         let id = open.0;
         open.1.insert(id, Arc::clone(&connection));
+        self.meters.connections.fetch_add(1, Ordering::Relaxed);
         (id, connection)
     }
 
     fn close(&self, id: u64) {
         self.lock().1.remove(&id);
+        self.meters.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Ends connections that are over their time.

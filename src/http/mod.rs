@@ -12,6 +12,7 @@ mod failure;
 mod html;
 mod limit_headers;
 mod listener;
+mod metrics;
 mod native;
 mod ops;
 mod payload;
@@ -20,7 +21,9 @@ mod request_id;
 mod route;
 mod secret_text;
 mod shape;
+mod spans;
 mod spec;
+mod traceparent;
 mod ui;
 mod view;
 mod well_known;
@@ -32,17 +35,20 @@ use serde_json::Value;
 
 pub use access_log::AccessLog;
 pub use listener::serve;
+pub use metrics::metrics_endpoint;
+pub use spans::Spans;
 
 use crate::{app::App, config::Profile, domain::Result};
 
 /// Methods of the routes that stand in no OpenAPI document.
-const PLAIN_ROUTES: [(&str, &[&str]); 28] = [
+const PLAIN_ROUTES: [(&str, &[&str]); 29] = [
     ("/.well-known/change-password", &["GET"]),
     ("/.well-known/security.txt", &["GET"]),
     ("/healthz/live", &["GET"]),
     ("/healthz/ready", &["GET"]),
     ("/realms/{realm}/.well-known/jwks.json", &["GET"]),
     ("/realms/{realm}/.well-known/openid-configuration", &["GET"]),
+    ("/metrics", &["GET"]),
     ("/openapi/native.json", &["GET"]),
     ("/openapi/native-3.0.json", &["GET"]),
     ("/openapi/native-rust.json", &["GET"]),
@@ -79,10 +85,12 @@ pub fn endpoint(app: &Arc<App>, log: AccessLog) -> Result<impl Endpoint<Output =
     route = ui::routes(route);
     if app.settings.profile == Profile::Dev {
         route = dev::routes(route);
+        route = metrics::routes(route);
     }
     let route = route.nest(native::BASE, native::api());
     let inner = dispatch::Dispatch::new(native::BASE, native::operations(), route.data(Arc::clone(&views)));
     let routes = edge::RouteTable { operations: operations(), methods: methods() };
+    app.meters.traffic.open(routes.methods.iter().map(|(pattern, _)| pattern.clone()));
     Ok(edge::Edge { inner, app: Arc::clone(app), views, log, routes })
 }
 

@@ -71,6 +71,23 @@ pub(crate) fn client(url: &str) -> Result<Client> {
     Client::open(url.into_connection_info().map_err(wrong)?).map_err(wrong)
 }
 
+/// Asks the Redis at `url` for a sign of life.
+///
+/// # Errors
+/// [`Error::Setup`] that says how far it got, without the address.
+pub async fn probe(url: &str) -> Result<()> {
+    let client = client(url)?;
+    let exchange = async {
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        redis::cmd("PING").exec_async(&mut connection).await
+    };
+    match tokio::time::timeout(CONNECT_PATIENCE, exchange).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(Error::Setup(format!("no answer: {}", error.category()))),
+        Err(_) => Err(Error::Setup("no answer in time".to_owned())),
+    }
+}
+
 impl Shared {
     /// Books in the Redis at `url` under names that start with `prefix`. Connects when first asked, so that a node
     /// starts without Redis as well. `clock` replaces Redis' own, for tests that move the time.

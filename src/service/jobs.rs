@@ -46,15 +46,18 @@ async fn run_one(app: &App, claimed: ClaimedJob) -> Result<()> {
     let attempt = claimed.attempts + 1;
     match mailer::run(app, claimed.id, &claimed.job).await {
         Ok(()) => {
+            app.meters.job(kind, "done");
             tracing::debug!(job = %claimed.id, kind, "job done");
             store::jobs::finish(&app.db.write, claimed.id).await
         }
         Err(Undelivered::Temporary(error)) if attempt < ATTEMPTS => {
             let run_at = next_run(app, app.clock.now(), attempt);
+            app.meters.job(kind, "retried");
             tracing::warn!(job = %claimed.id, kind, attempt, error, "job failed, will be repeated");
             store::jobs::retry(&app.db.write, claimed.id, attempt, run_at, &error).await
         }
         Err(Undelivered::Temporary(error) | Undelivered::Permanent(error)) => {
+            app.meters.job(kind, "given_up");
             tracing::error!(job = %claimed.id, kind, attempt, error, "job given up");
             store::jobs::bury(&app.db.write, claimed.id, &error).await
         }

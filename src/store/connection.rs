@@ -100,6 +100,15 @@ impl Db {
         self.read.get_database_backend() == DbBackend::Postgres
     }
 
+    /// How each pool is used.
+    #[must_use]
+    pub fn usage(&self) -> Vec<(&'static str, pool::PoolUsage)> {
+        if self.is_postgres() {
+            return vec![("all", self.read.usage())];
+        }
+        vec![("read", self.read.usage()), ("write", self.write.usage())]
+    }
+
     /// Closes all connections, so that SQLite folds its journal into the file.
     ///
     /// # Errors

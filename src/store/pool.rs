@@ -92,6 +92,15 @@ impl Pool {
         Self { patience: Duration::from_secs(600), ..self.clone() }
     }
 
+    /// How it is used.
+    #[must_use]
+    pub fn usage(&self) -> PoolUsage {
+        match self.inner.get_database_backend() {
+            DbBackend::Postgres => usage(self.inner.get_postgres_connection_pool()),
+            _ => usage(self.inner.get_sqlite_connection_pool()),
+        }
+    }
+
     pub(super) async fn begin(&self) -> Result<Transaction, DbErr> {
         let options = TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..TransactionOptions::default() };
         let inner = within(self.patience, &self.doubt, self.inner.begin_with_options(options)).await?;
@@ -101,6 +110,20 @@ impl Pool {
     pub(super) async fn close(&self) -> Result<(), DbErr> {
         within(self.patience, &self.doubt, self.inner.close_by_ref()).await
     }
+}
+
+/// Connections of a pool.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolUsage {
+    pub open: usize,
+    /// Those of them that nobody uses.
+    pub idle: usize,
+    pub most: usize,
+}
+
+fn usage<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> PoolUsage {
+    let size = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+    PoolUsage { open: size(pool.size()), idle: pool.num_idle(), most: size(pool.options().get_max_connections()) }
 }
 
 /// A write transaction that is not committed yet; dropped, it is rolled back.

@@ -389,13 +389,14 @@ fn check_asks_the_servers_when_told_to() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let shell = Shell::new()
         .with("REALMGATE_DATABASE_URL", &format!("postgres://ada:{SECRET}@127.0.0.1:{port}/x"))
+        .with("REALMGATE_REDIS_URL", &format!("redis://:{SECRET}@127.0.0.1:{port}"))
         .with("REALMGATE_SMTP_URL", &format!("smtp://127.0.0.1:{port}"));
     shell.run(&["check"]).code(0);
     let output = shell.run(&["check", "--online"]).code(2).out;
-    for setting in ["database_url", "smtp_url"] {
+    for setting in ["database_url", "redis_url", "smtp_url"] {
         assert!(output.contains(&format!("problem: `{setting}`")), "{output}");
     }
-    assert_eq!(output.matches("cure:").count(), 2, "{output}");
+    assert_eq!(output.matches("cure:").count(), 3, "{output}");
     Shell::new().run(&["check", "--online"]).code(0);
 }
 

@@ -36,7 +36,7 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
         let endpoint = http::endpoint(app.app(), AccessLog::off()).unwrap();
-        let task = tokio::spawn(http::serve(listener, endpoint, connections, stopped, Duration::from_secs(5)));
+        let task = tokio::spawn(http::serve(listener, endpoint, connections, std::sync::Arc::default(), stopped, Duration::from_secs(5)));
         Self { app, address, stop, task }
     }
 
@@ -271,6 +271,7 @@ fn paths() -> Vec<(String, Vec<Method>)> {
         "/dev/mailbox",
         "/dev/mailbox/messages",
         "/.well-known/change-password",
+        "/metrics",
     ] {
         all.push((path.to_owned(), vec![Method::GET]));
     }
