@@ -170,7 +170,7 @@ on_both!(every_documented_path_exists_and_nothing_else_answers_under_the_api, |a
         assert!(operation.statuses.contains(&reply.status.as_u16()), "{}: {} is not declared", operation.id, reply.status);
         assert!(![404, 405].contains(&reply.status.as_u16()), "{} is not served", operation.id);
     }
-    for path in ["/api/v1", "/api/v1/", "/api/v1/auth", "/api/v1/users", "/api/v2/me", "/api", "/metrics", "/debug", "/admin"] {
+    for path in ["/api/v1", "/api/v1/", "/api/v1/auth", "/api/v1/users", "/api/v2/me", "/api", "/debug", "/admin"] {
         for method in [Method::GET, Method::POST] {
             app.anonymous().send(method, path, None, "").await.assert_problem(404, "not_found");
         }
