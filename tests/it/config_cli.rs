@@ -412,6 +412,18 @@ fn the_documents_are_printed_and_written() {
     shell.run(&["openapi", "--write", "/proc/nowhere"]).complains(2, &["/proc/nowhere"]);
 }
 
+#[test]
+fn the_nodes_of_the_compose_file_are_ready_for_production() {
+    let compose = include_str!("../../docker-compose.yml");
+    let lines = compose.lines().map(str::trim).filter(|line| line.starts_with("REALMGATE_"));
+    let mut shell = Shell::new();
+    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+        shell = shell.with(name, value.trim_matches('"'));
+    }
+    assert!(shell.env.len() > 5, "the settings were not found");
+    assert!(shell.run(&["check"]).code(0).out.contains("Ready for production."));
+}
+
 /// A running `serve`, ended with the test.
 struct Served(Child);
 
