@@ -7,7 +7,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use crate::{
     app::App,
     domain::id::NodeId,
-    service::{change_feed::Feed, jobs, nodes, sessions, signing},
+    service::{change_feed::Feed, jobs, nodes, sessions, signing, usage},
     store,
 };
 
@@ -83,6 +83,7 @@ pub fn spawn_housekeeping(app: &Arc<App>, mut stop: watch::Receiver<bool>) -> Jo
             tokio::select! {
                 _ = flush.tick() => {
                     log(sessions::flush_uses(&app).await, "stamps of use can't be written");
+                    log(usage::flush_last(&app).await, "keys' stamps of use can't be written");
                     app.passwords.trim();
                     app.limiter.trim(app.clock.now());
                 }
@@ -95,6 +96,27 @@ pub fn spawn_housekeeping(app: &Arc<App>, mut stop: watch::Receiver<bool>) -> Jo
         }
         log(sessions::flush_uses(&app).await, "stamps of use can't be written");
     })
+}
+
+/// Writes what was counted of keys' uses, until `stop` turns true. The last counts are written by [`last_words`].
+pub fn spawn_usage(app: &Arc<App>, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
+    let app = Arc::clone(app);
+    let every = Duration::from_secs(app.settings.usage_flush_seconds);
+    tokio::spawn(async move {
+        while !*stop.borrow() {
+            tokio::select! {
+                () = tokio::time::sleep(every) => log(usage::flush(&app).await, "counts of use can't be written"),
+                _ = stop.changed() => {}
+            }
+        }
+    })
+}
+
+/// Writes whatever still is in memory alone, once the last request is answered.
+pub async fn last_words(app: &App) {
+    log(sessions::flush_uses(app).await, "stamps of use can't be written");
+    log(usage::flush_last(app).await, "keys' stamps of use can't be written");
+    log(usage::flush(app).await, "counts of use can't be written");
 }
 
 fn log(result: crate::domain::Result<()>, what: &str) {

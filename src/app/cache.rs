@@ -21,6 +21,7 @@ use crate::{
     crypto::signing::{SigningKey, VerifyingKey},
     domain::{
         account::Terms,
+        api_key::ApiKey,
         id::{AccountId, ApiKeyId, RealmId, SessionId, UserId},
         realm::Realm,
         session::EndReason,
@@ -71,6 +72,10 @@ pub struct Caches {
     tokens: Cache<[u8; 32], Arc<VerifiedToken>>,
     ended: Cache<SessionId, EndReason>,
     profiles: Cache<(RealmId, UserId), Arc<Profile>>,
+    api_keys: Cache<ApiKeyId, Arc<ApiKey>>,
+    proved_keys: Cache<[u8; 32], ApiKeyId>,
+    unknown_keys: Cache<[u8; 32], ()>,
+    ancestry: Cache<(AccountId, AccountId), bool>,
     terms: Cache<AccountId, Arc<Terms>>,
     epoch: AtomicU64,
     uses: Mutex<HashMap<SessionId, (RealmId, DateTime<Utc>)>>,
@@ -101,6 +106,10 @@ impl Default for Caches {
             tokens: Cache::builder().max_capacity(50_000).time_to_live(Duration::from_secs(3_660)).build(),
             ended: Cache::builder().time_to_live(ended_for).build(),
             profiles: Cache::builder().max_capacity(20_000).time_to_idle(Duration::from_secs(3_600)).build(),
+            api_keys: Cache::builder().max_capacity(50_000).time_to_idle(Duration::from_secs(3_600)).build(),
+            proved_keys: Cache::builder().max_capacity(50_000).time_to_idle(Duration::from_secs(3_600)).build(),
+            unknown_keys: Cache::builder().max_capacity(10_000).time_to_live(Duration::from_secs(60)).build(),
+            ancestry: Cache::new(50_000),
             terms: Cache::builder().max_capacity(50_000).time_to_idle(Duration::from_secs(3_600)).build(),
             epoch: AtomicU64::new(0),
             uses: Mutex::default(),
@@ -283,9 +292,60 @@ impl Caches {
         self.hosts.invalidate_all();
     }
 
+    /// Which key a credential is, by the SHA-256 of its text: `None` if not known here, `Some(None)` if known to be none.
+    #[must_use]
+    pub fn proved_key(&self, hash: &[u8; 32]) -> Option<Option<ApiKeyId>> {
+        match self.proved_keys.get(hash) {
+            Some(id) => Some(Some(id)),
+            None => self.unknown_keys.get(hash).map(|()| None),
+        }
+    }
+
+    /// Remembers which key a credential is. Needs no epoch: no key ever gets another secret, and none can be made whose
+    /// secret was shown before.
+    pub fn put_proved_key(&self, hash: [u8; 32], key: Option<ApiKeyId>) {
+        match key {
+            Some(key) => self.proved_keys.insert(hash, key),
+            None => self.unknown_keys.insert(hash, ()),
+        }
+    }
+
+    /// An API key.
+    #[must_use]
+    pub fn api_key(&self, id: ApiKeyId) -> Option<Arc<ApiKey>> {
+        if self.fresh() { self.api_keys.get(&id) } else { None }
+    }
+
+    /// Remembers an API key.
+    pub fn put_api_key(&self, since: Epoch, key: &Arc<ApiKey>) {
+        if self.unchanged(since) {
+            self.api_keys.insert(key.id, Arc::clone(key));
+        }
+    }
+
     /// Forgets an API key, because something about it changed.
-    pub fn forget_key(&self, _key: ApiKeyId) {
+    pub fn forget_key(&self, id: ApiKeyId) {
         self.turn();
+        self.api_keys.invalidate(&id);
+    }
+
+    /// How many keys, and how many texts that are none, are remembered.
+    #[must_use]
+    pub fn key_counts(&self) -> (u64, u64) {
+        self.proved_keys.run_pending_tasks();
+        self.unknown_keys.run_pending_tasks();
+        (self.proved_keys.entry_count(), self.unknown_keys.entry_count())
+    }
+
+    /// Whether `actor` is `target` or above it, if that is known here.
+    #[must_use]
+    pub fn ancestry(&self, actor: AccountId, target: AccountId) -> Option<bool> {
+        self.ancestry.get(&(actor, target))
+    }
+
+    /// Remembers whether `actor` is above `target`.
+    pub fn put_ancestry(&self, actor: AccountId, target: AccountId, acts: bool) {
+        self.ancestry.insert((actor, target), acts);
     }
 
     /// Notes that a session was used; [`Caches::take_uses`] hands the stamps on for writing.

@@ -6,6 +6,7 @@ pub mod bell;
 pub mod cache;
 pub mod meters;
 pub mod turns;
+pub mod usage;
 
 use std::sync::{Arc, OnceLock, atomic::AtomicBool};
 
@@ -13,7 +14,7 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::Notify;
 
 use crate::{
-    app::{bell::Bell, cache::Caches, meters::Meters, turns::Turns},
+    app::{bell::Bell, cache::Caches, meters::Meters, turns::Turns, usage::Usage},
     config::Settings,
     crypto::{
         keyring::Keyring,
@@ -47,6 +48,7 @@ pub struct App {
     pub mail: Transport,
     pub renderer: Renderer,
     pub caches: Caches,
+    pub usage: Usage,
     /// Whose guess at a password is looked at now.
     pub turns: Turns,
     pub limiter: Limiter,
@@ -92,6 +94,7 @@ impl App {
             mail,
             renderer: Renderer::new()?,
             caches: Caches::default(),
+            usage: Usage::default(),
             turns: Turns::default(),
             limiter,
             bell,

@@ -78,7 +78,7 @@ pub(super) async fn serve(settings: &Settings, no_worker: bool) -> Result<()> {
         .map_err(|cause| Error::Setup(format!("can't listen on {}: {cause}; set REALMGATE_LISTEN to a free address", settings.listen)))?;
     let stop = stop_signal(&app, Duration::from_secs(settings.stop_delay))?;
     let feed = Feed::open(&app).await?;
-    let mut tasks = vec![worker::spawn_feed(&app, feed, stop.clone()), worker::spawn_housekeeping(&app, stop.clone())];
+    let mut tasks = vec![worker::spawn_feed(&app, feed, stop.clone()), worker::spawn_housekeeping(&app, stop.clone()), worker::spawn_usage(&app, stop.clone())];
     if settings.redis_url.is_some() {
         tasks.push(worker::spawn_presence(&app, stop.clone()));
     }
@@ -151,6 +151,7 @@ async fn finish(app: Arc<App>, tasks: Vec<JoinHandle<()>>) -> Result<()> {
             tracing::warn!("owed work did not finish in time; it will be repeated");
         }
     }
+    worker::last_words(&app).await;
     app.db.clone().close().await?;
     tracing::info!("stopped");
     Ok(())

@@ -75,6 +75,9 @@ impl Settings {
         if self.security_policy.as_ref().is_some_and(|policy| !is_reference(policy, &["https://"])) {
             problems.push(Problem::new("security_policy", "is no address of RFC 9116", "set it to https://…"));
         }
+        if !(1..=3_600).contains(&self.usage_flush_seconds) {
+            problems.push(Problem::new("usage_flush_seconds", "is not 1 to 3600", "set it to a number of seconds such as 10"));
+        }
         let prefix = self.api_key_prefix.as_bytes();
         if !(2..=16).contains(&prefix.len()) || !prefix[0].is_ascii_lowercase() || !prefix.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
             problems.push(Problem::new("api_key_prefix", "is not 2 to 16 of a-z and 0-9, a letter first", "set it to a word such as conv"));
@@ -170,6 +173,7 @@ impl Settings {
             "hash_permits": self.hash_permits,
             "hash_queue": self.hash_queue,
             "api_key_prefix": self.api_key_prefix,
+            "usage_flush_seconds": self.usage_flush_seconds,
             "max_connections": self.max_connections,
             "body_limit": self.body_limit,
             "metrics_listen": self.metrics_listen.map(|address| address.to_string()),

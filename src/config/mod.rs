@@ -93,6 +93,7 @@ pub struct Settings {
     pub hash_permits: usize,
     pub hash_queue: usize,
     pub api_key_prefix: String,
+    pub usage_flush_seconds: u64,
     pub max_connections: usize,
     pub body_limit: usize,
     /// Where `/metrics` is served, if anywhere.
@@ -140,6 +141,7 @@ struct Written {
     hash_permits: usize,
     hash_queue: usize,
     api_key_prefix: String,
+    usage_flush_seconds: u64,
     max_connections: usize,
     body_limit: usize,
     metrics_listen: Option<SocketAddr>,
@@ -227,6 +229,7 @@ impl Settings {
             hash_permits: written.hash_permits,
             hash_queue: written.hash_queue,
             api_key_prefix: written.api_key_prefix,
+            usage_flush_seconds: written.usage_flush_seconds,
             max_connections: written.max_connections,
             body_limit: written.body_limit,
             metrics_listen: written.metrics_listen,

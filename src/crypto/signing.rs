@@ -139,6 +139,8 @@ impl VerifyingKey {
 pub struct Peek {
     pub kid: String,
     pub iss: String,
+    /// Who it says it is of; empty if it doesn't say.
+    pub sub: String,
 }
 
 /// Looks for the key's id and the issuer. `None` for everything that can't be an access token of ours.
@@ -147,6 +149,8 @@ pub fn peek(token: &str) -> Option<Peek> {
     #[derive(Deserialize)]
     struct Issuer {
         iss: String,
+        #[serde(default)]
+        sub: String,
     }
     if token.len() > MAX_TOKEN {
         return None;
@@ -156,8 +160,8 @@ pub fn peek(token: &str) -> Option<Peek> {
         return None;
     }
     let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-    let Issuer { iss } = serde_json::from_slice(&payload).ok()?;
-    Some(Peek { kid: header.kid?, iss })
+    let Issuer { iss, sub } = serde_json::from_slice(&payload).ok()?;
+    Some(Peek { kid: header.kid?, iss, sub })
 }
 
 /// What must hold of a token besides its signature.

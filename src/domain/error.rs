@@ -112,6 +112,18 @@ pub enum Error {
         /// Of what, in the plural.
         what: &'static str,
     },
+    /// What claims to be an API key is none, or none that is good.
+    #[error("the API key is invalid")]
+    InvalidApiKey,
+    /// A good credential without a scope that the operation needs.
+    #[error("the credential lacks the scope `{scope}`")]
+    InsufficientScope {
+        /// The scope.
+        scope: &'static str,
+    },
+    /// A good key, used from an address that is not on its list.
+    #[error("the API key may not be used from this address")]
+    IpNotAllowed,
     /// The key was revoked, has expired or was rotated already.
     #[error("the key is not in use any more")]
     KeyNotActive,
@@ -179,6 +191,9 @@ impl Error {
             Self::Taken { .. } => "taken",
             Self::AccountDisabled => "account_disabled",
             Self::PlanLimit { .. } => "plan_limit_reached",
+            Self::InvalidApiKey => "invalid_api_key",
+            Self::InsufficientScope { .. } => "insufficient_scope",
+            Self::IpNotAllowed => "ip_not_allowed",
             Self::KeyNotActive => "key_not_active",
             Self::RateLimited { .. } => "rate_limited",
             Self::Busy { .. } => "service_busy",

@@ -1,6 +1,6 @@
 //! Deferred work. A job row is written in the transaction that owes it, and holds ids only: secrets are minted when it runs.
 
-use super::id::{MailRequestId, OneTimeTokenId, RealmId, SessionId, UserId};
+use super::id::{AccountId, ApiKeyId, MailRequestId, OneTimeTokenId, RealmId, SessionId, UserId};
 
 /// What the worker has to do. Every job may run twice; doing it twice must mean the same as once.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -16,6 +16,8 @@ pub enum Job {
     SendPasswordChanged { realm_id: RealmId, user_id: UserId },
     /// Tell a user that a spent refresh token came back and their session was ended.
     SendRefreshReuse { realm_id: RealmId, user_id: UserId, session_id: SessionId },
+    /// Tell an owner that a key of their account leaked and was revoked.
+    SendApiKeyLeaked { realm_id: RealmId, user_id: UserId, account_id: AccountId, key_id: ApiKeyId },
 }
 
 impl Job {
@@ -28,6 +30,7 @@ impl Job {
             Self::AnswerMailRequest { .. } => "answer_mail_request",
             Self::SendPasswordChanged { .. } => "send_password_changed",
             Self::SendRefreshReuse { .. } => "send_refresh_reuse",
+            Self::SendApiKeyLeaked { .. } => "send_api_key_leaked",
         }
     }
 
@@ -39,7 +42,8 @@ impl Job {
             | Self::SendAccountExists { realm_id, .. }
             | Self::AnswerMailRequest { realm_id, .. }
             | Self::SendPasswordChanged { realm_id, .. }
-            | Self::SendRefreshReuse { realm_id, .. } => *realm_id,
+            | Self::SendRefreshReuse { realm_id, .. }
+            | Self::SendApiKeyLeaked { realm_id, .. } => *realm_id,
         }
     }
 }

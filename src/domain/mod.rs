@@ -25,7 +25,9 @@ pub mod scope;
 pub mod session;
 pub mod text;
 pub mod token;
+pub mod usage;
 pub mod user;
+pub mod verdict;
 pub mod words;
 
 pub use error::{Error, FieldError, Result};

@@ -1,9 +1,9 @@
 //! From a request to a [`Ctx`]: which realm, who calls, from where.
 //!
-//! An extractor says at the operation's signature who may call it: [`Public`], [`Session`], [`StepUp`]. Without one of them a
+//! An extractor says at the operation's signature who may call it: [`Public`], [`Session`], [`StepUp`], [`Scoped`]. Without one of them a
 //! handler has no context and can reach no use case, so that an operation without an access rule does not compile.
 
-use std::sync::Arc;
+use std::{marker::PhantomData, sync::Arc};
 
 use poem::{FromRequest, Request, RequestBody, http::header};
 use poem_openapi::{
@@ -18,13 +18,15 @@ use crate::{
         Error, Result,
         limit::Rule,
         realm::{Family, Realm},
+        scope,
     },
-    service::{Client, Ctx, Principal, SignedIn, authentication, limits, realms},
+    service::{Client, Ctx, Principal, credentials, limits, realms},
 };
 
 /// Names of the security schemes: the access rules, as the OpenAPI files show them.
 const BEARER: &str = "bearer";
 const STEP_UP: &str = "stepUp";
+const API_KEY: &str = "apiKey";
 
 /// The header that names a realm.
 const REALM_HEADER: &str = "x-realm";
@@ -37,6 +39,28 @@ pub(super) struct Session(pub(super) Ctx);
 
 /// A signed-in person who proved who they are within the last ten minutes: for what a stolen token must not do.
 pub(super) struct StepUp(pub(super) Ctx);
+
+/// A signed-in person, or a program with an API key that has the scope of `S`. Whether that person may is the service's
+/// to say.
+pub(super) struct Scoped<S> {
+    pub(super) ctx: Ctx,
+    scope: PhantomData<S>,
+}
+
+/// The scope of an operation that takes keys.
+pub(super) trait ScopeRule: Send {
+    const SCOPE: &'static str;
+    /// Whether a call takes a unit of the caller's account; if not, its service sees to what it takes.
+    const CHARGED: bool = true;
+}
+
+/// Of asking who a credential is of: the call is that credential's, not the asker's.
+pub(super) struct VerifyScope;
+
+impl ScopeRule for VerifyScope {
+    const SCOPE: &'static str = scope::VERIFY;
+    const CHARGED: bool = false;
+}
 
 /// What every context starts from.
 struct Origin<'a> {
@@ -85,13 +109,15 @@ async fn public(req: &Request) -> Result<Ctx> {
     Ok(Ctx { realm, principal: Principal::Anonymous, client: origin.client, request_id: origin.request_id, meter: origin.meter })
 }
 
-async fn session(req: &Request) -> Result<Ctx> {
+/// Whoever calls with a good credential, which must have `scope` if it is a key. `charged` says that the call takes a
+/// unit here; else its service sees to what it takes.
+async fn caller(req: &Request, scope: Option<&'static str>, charged: bool) -> Result<Ctx> {
     let origin = origin(req).map_err(|error| match error {
         // A name that is no text is one more name of no realm: see `realms::mentioned`.
         Error::RealmNotFound => Error::RealmMismatch,
         error => error,
     })?;
-    let (realm, user) = match proved(req, &origin).await {
+    let (realm, principal) = match proved(req, &origin).await {
         Ok(proved) => proved,
         Err(error) => {
             // Whoever has no good credential is a stranger, and counts as one.
@@ -99,16 +125,27 @@ async fn session(req: &Request) -> Result<Ctx> {
             return Err(error);
         }
     };
-    let ctx = Ctx { realm, principal: Principal::User(user), client: origin.client, request_id: origin.request_id, meter: origin.meter };
-    limits::charge(origin.app, &ctx).await?;
+    let ctx = Ctx { realm, principal, client: origin.client, request_id: origin.request_id, meter: origin.meter };
+    let mut outcome = if charged { limits::charge(origin.app, &ctx).await } else { Ok(()) };
+    if let Some(scope) = scope {
+        outcome = outcome.and_then(|()| ctx.require_scope(scope));
+    }
+    credentials::count_call(origin.app, &ctx, &outcome);
+    outcome?;
     served(req, &ctx.realm)?;
     Ok(ctx)
 }
 
-async fn proved(req: &Request, origin: &Origin<'_>) -> Result<(Arc<Realm>, SignedIn)> {
+async fn proved(req: &Request, origin: &Origin<'_>) -> Result<(Arc<Realm>, Principal)> {
     let token = bearer_token(req)?;
     let mentioned = realms::mentioned(origin.app, origin.named, origin.host.as_deref()).await?;
-    authentication::bearer(origin.app, token, mentioned).await
+    credentials::caller(origin.app, token, mentioned, origin.client.ip).await
+}
+
+async fn session(req: &Request) -> Result<Ctx> {
+    let ctx = caller(req, None, true).await?;
+    ctx.signed_in()?;
+    Ok(ctx)
 }
 
 async fn step_up(req: &Request) -> Result<Ctx> {
@@ -191,5 +228,28 @@ impl<'a> ApiExtractor<'a> for StepUp {
 
     async fn from_request(req: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<Self::ParamType>) -> poem::Result<Self> {
         step_up(req).await.map(Self).map_err(|error| Failure::from(error).into())
+    }
+}
+
+impl<'a, S: ScopeRule> ApiExtractor<'a> for Scoped<S> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        Session::register(registry);
+        bearer_scheme(registry, API_KEY, "API key", "An API key with the scope that the operation asks for: `Authorization: Bearer conv_…`.");
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![BEARER, API_KEY]
+    }
+
+    async fn from_request(req: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<Self::ParamType>) -> poem::Result<Self> {
+        match caller(req, Some(S::SCOPE), S::CHARGED).await {
+            Ok(ctx) => Ok(Self { ctx, scope: PhantomData }),
+            Err(error) => Err(Failure::from(error).into()),
+        }
     }
 }

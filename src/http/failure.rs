@@ -48,6 +48,8 @@ impl From<Failure> for poem::Error {
 }
 
 const NO_TOKEN: &str = r#"Bearer realm="realmgate""#;
+const NO_SCOPE: &str = r#"Bearer realm="realmgate", error="insufficient_scope""#;
+const NO_VERIFY_SCOPE: &str = r#"Bearer realm="realmgate", error="insufficient_scope", scope="credentials:verify""#;
 /// RFC 9470 section 3.
 const STEP_UP: &str = r#"Bearer realm="realmgate", error="insufficient_user_authentication", max_age=600"#;
 const BAD_TOKEN: &str = r#"Bearer realm="realmgate", error="invalid_token""#;
@@ -196,6 +198,9 @@ impl From<Error> for Failure {
             Error::Taken { .. } => (StatusCode::CONFLICT, "This value is in use already."),
             Error::AccountDisabled => (StatusCode::FORBIDDEN, "This account is disabled."),
             Error::PlanLimit { .. } => (StatusCode::FORBIDDEN, "The account has as many of these as its plan allows."),
+            Error::InvalidApiKey => (StatusCode::UNAUTHORIZED, "The API key is not valid: unknown, mistyped, revoked or expired."),
+            Error::InsufficientScope { .. } => (StatusCode::FORBIDDEN, "The API key lacks the scope that this operation needs."),
+            Error::IpNotAllowed => (StatusCode::FORBIDDEN, "This API key may not be used from this address."),
             Error::KeyNotActive => (StatusCode::CONFLICT, "This key was revoked, has expired or was rotated already."),
             Error::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "Too many requests. Wait and try again."),
             Error::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "The service is busy. Nothing was done; try again."),
@@ -214,7 +219,10 @@ impl From<Error> for Failure {
         }
         failure.challenge = match &error {
             Error::MissingCredential => Some(NO_TOKEN),
-            Error::InvalidAccessToken | Error::AccessTokenExpired | Error::SessionEnded { .. } | Error::RealmMismatch => Some(BAD_TOKEN),
+            Error::InvalidAccessToken | Error::AccessTokenExpired | Error::SessionEnded { .. } | Error::RealmMismatch | Error::InvalidApiKey => Some(BAD_TOKEN),
+            // RFC 6750 section 3.1.
+            Error::InsufficientScope { scope: crate::domain::scope::VERIFY } => Some(NO_VERIFY_SCOPE),
+            Error::InsufficientScope { .. } => Some(NO_SCOPE),
             Error::StepUpRequired { .. } => Some(STEP_UP),
             // RFC 9110 section 15.5.2: every 401 says what would be accepted.
             Error::InvalidCredentials | Error::InvalidRefreshToken { .. } => Some(NO_TOKEN),

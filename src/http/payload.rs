@@ -17,12 +17,16 @@ use super::{failure::Failure, shape};
 use crate::domain::FieldError;
 
 const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A required JSON body.
 pub(crate) struct Json<T>(pub(crate) T);
 
 /// A JSON body that may be left out altogether.
 pub(crate) struct OptionalJson<T>(pub(crate) T);
+
+/// A required form body, for operations whose standard wants one (RFC 6749 appendix B). Each field is a text.
+pub(crate) struct Form<T>(pub(crate) T);
 
 /// 200 with a JSON body.
 pub(crate) struct Reply<T>(pub(crate) T);
@@ -99,6 +103,41 @@ impl<'a, T: ParseFromJSON + Default + 'static> ApiExtractor<'a> for OptionalJson
 
     async fn from_request(req: &'a Request, body: &mut RequestBody, _: ExtractParamOptions<()>) -> Result<Self> {
         Ok(Self(read(req, body).await?.unwrap_or_default()))
+    }
+}
+
+impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Form<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(MetaRequest { description: None, content: vec![MetaMediaType { content_type: FORM, schema: T::schema_ref() }], required: true })
+    }
+
+    async fn from_request(req: &'a Request, body: &mut RequestBody, _: ExtractParamOptions<()>) -> Result<Self> {
+        let bytes = body.take()?.into_bytes().await?;
+        let essence = req.content_type().and_then(|text| text.split(';').next()).map(str::trim);
+        if !essence.is_some_and(|essence| essence.eq_ignore_ascii_case(FORM)) {
+            return Err(Failure::media_type(FORM).into());
+        }
+        let mut fields = serde_json::Map::new();
+        for (name, value) in url::form_urlencoded::parse(&bytes) {
+            // RFC 6749 section 3.2: no parameter may stand twice.
+            if fields.insert(name.clone().into_owned(), Value::String(value.into_owned())).is_some() {
+                return Err(Failure::shape(vec![FieldError::new("", "duplicate", "names one field twice")]).into());
+            }
+        }
+        // RFC 6749 section 3.2 again: what is not known is ignored.
+        shape::keep_known::<T>(&mut fields);
+        let value = Value::Object(fields);
+        shape::check::<T>(&value)?;
+        Ok(Self(T::parse_from_json(Some(value)).map_err(|_| Failure::shape(Vec::new()))?))
     }
 }
 

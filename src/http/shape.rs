@@ -115,20 +115,32 @@ impl<'de> serde::de::DeserializeSeed<'de> for Seed {
     }
 }
 
+fn shape_of<T: Type + 'static>() -> Arc<Shape> {
+    let mut shapes = SHAPES.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(shapes.entry(TypeId::of::<T>()).or_insert_with(|| {
+        let mut registry = Registry::new();
+        T::register(&mut registry);
+        Arc::new(Shape { root: T::schema_ref(), schemas: registry.schemas })
+    }))
+}
+
+/// Takes out what is no field of `T`, an object.
+pub(super) fn keep_known<T: Type + 'static>(fields: &mut serde_json::Map<String, Value>) {
+    let shape = shape_of::<T>();
+    if let MetaSchemaRef::Reference(name) = &shape.root
+        && let Some(schema) = shape.schemas.get(name)
+    {
+        fields.retain(|field, _| schema.properties.iter().any(|(known, _)| known == field));
+    }
+}
+
 /// Compares a value with the schema of `T`.
 ///
 /// # Errors
 /// 400 `invalid_request` if a field is unknown, missing or of another type; 422 `validation_failed` if the shape is
 /// right and only values are not acceptable.
 pub(super) fn check<T: Type + 'static>(value: &Value) -> poem::Result<()> {
-    let shape = {
-        let mut shapes = SHAPES.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(shapes.entry(TypeId::of::<T>()).or_insert_with(|| {
-            let mut registry = Registry::new();
-            T::register(&mut registry);
-            Arc::new(Shape { root: T::schema_ref(), schemas: registry.schemas })
-        }))
-    };
+    let shape = shape_of::<T>();
     let mut walk = Walk { schemas: &shape.schemas, shape: Vec::new(), values: Vec::new() };
     walk.value("", &shape.root, value);
     if !walk.shape.is_empty() {

@@ -87,6 +87,22 @@ pub enum Message {
         /// Where to ask for a new password, if the installation knows.
         forgot_link: Option<String>,
     },
+    /// A key was shown to us by somebody who found it, and was revoked.
+    ApiKeyLeaked {
+        /// The owner's name.
+        name: String,
+        /// Display name of the realm.
+        realm: String,
+        /// The account's name.
+        account: String,
+        /// The key's name.
+        key: String,
+        /// How the key begins and ends, as lists show it.
+        prefix: String,
+        last4: String,
+        /// When, as people read it, with its zone.
+        at: String,
+    },
 }
 
 impl Message {
@@ -100,6 +116,7 @@ impl Message {
             Self::PasswordChanged { .. } => "password_changed",
             Self::UnlockSignIn { .. } => "unlock_sign_in",
             Self::RefreshReuse { .. } => "refresh_reuse",
+            Self::ApiKeyLeaked { .. } => "api_key_leaked",
         }
     }
 
@@ -146,6 +163,15 @@ impl Message {
                 realm => plain::realm(realm),
                 device => plain::foreign(device),
                 forgot_link => forgot_link.as_deref(),
+            },
+            Self::ApiKeyLeaked { name, realm, account, key, prefix, last4, at } => context! {
+                name => plain::foreign(name),
+                realm => plain::realm(realm),
+                account => plain::foreign(account),
+                key => plain::foreign(key),
+                prefix => prefix.as_str(),
+                last4 => last4.as_str(),
+                at => plain::line(at),
             },
         }
     }
@@ -198,7 +224,16 @@ impl Message {
                 minutes: 60,
                 forgot_link: Some(page("forgot-password")),
             },
-            Self::RefreshReuse { name, realm, device, forgot_link: Some(page("forgot-password")) },
+            Self::RefreshReuse { name: name.clone(), realm: realm.clone(), device: device.clone(), forgot_link: Some(page("forgot-password")) },
+            Self::ApiKeyLeaked {
+                name,
+                realm,
+                account: device.clone(),
+                key: device,
+                prefix: "conv_02wndAAHBC95f4Al8rNFlB".to_owned(),
+                last4: "z7nN".to_owned(),
+                at: "2026-03-14 09:26 UTC".to_owned(),
+            },
         ]
     }
 }

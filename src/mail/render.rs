@@ -33,8 +33,15 @@ macro_rules! parts {
 const SHARED: [(&str, &str); 2] =
     [("layout.html", include_str!("../../templates/email/layout.html")), ("parts.html", include_str!("../../templates/email/parts.html"))];
 
-const TEMPLATES: [[(&str, &str); 3]; 6] =
-    [parts!("verify_email"), parts!("account_exists"), parts!("reset_password"), parts!("password_changed"), parts!("unlock_sign_in"), parts!("refresh_reuse")];
+const TEMPLATES: [[(&str, &str); 3]; 7] = [
+    parts!("verify_email"),
+    parts!("account_exists"),
+    parts!("reset_password"),
+    parts!("password_changed"),
+    parts!("unlock_sign_in"),
+    parts!("refresh_reuse"),
+    parts!("api_key_leaked"),
+];
 
 /// The compiled templates, once a language; made once, shared by all.
 #[derive(Debug)]

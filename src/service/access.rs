@@ -4,6 +4,7 @@
 
 use super::{Ctx, Principal};
 use crate::{
+    app::App,
     domain::{Error, Result, id::AccountId, user::Role},
     store::{self, Connection},
 };
@@ -17,6 +18,7 @@ pub(super) async fn administers(db: &impl Connection, ctx: &Ctx, account: Accoun
     let me = match &ctx.principal {
         Principal::Operator => return Ok(Role::Owner),
         Principal::User(me) => me,
+        Principal::Key(_) => return Err(Error::NotPermitted),
         Principal::Anonymous => return Err(Error::MissingCredential),
     };
     let standings = store::memberships::standings(db, ctx.realm.id, me.user_id, account).await?;
@@ -42,4 +44,17 @@ pub(super) async fn sees(db: &impl Connection, ctx: &Ctx, account: AccountId) ->
         Ok(_) | Err(Error::NotPermitted | Error::AccountDisabled) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Whether `actor` is `target` or above it. From memory once warm, and then for good: an account never moves.
+pub(super) async fn acts_on(app: &App, actor: AccountId, target: AccountId) -> Result<bool> {
+    if actor == target {
+        return Ok(true);
+    }
+    if let Some(known) = app.caches.ancestry(actor, target) {
+        return Ok(known);
+    }
+    let found = store::accounts::acts_on(&app.db.read, actor, target).await?;
+    app.caches.put_ancestry(actor, target, found);
+    Ok(found)
 }

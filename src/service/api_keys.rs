@@ -89,7 +89,8 @@ pub async fn create(app: &App, ctx: &Ctx, account: AccountId, new: NewKey) -> Re
 pub async fn list(app: &App, ctx: &Ctx, account: AccountId, page: PageRequest<ApiKeyId>) -> Result<Page<ApiKey>> {
     access::administers(&app.db.read, ctx, account).await?;
     let keys = store::api_keys::list(&app.db.read, account, &page).await?;
-    Ok(page.page(keys, |key| key.id.to_string()))
+    let keys = keys.into_iter().map(|key| seen(app, key)).collect();
+    Ok(page.page(keys, |key: &ApiKey| key.id.to_string()))
 }
 
 /// One of the account's keys.
@@ -98,7 +99,16 @@ pub async fn list(app: &App, ctx: &Ctx, account: AccountId, page: PageRequest<Ap
 /// The refusals of [`access::administers`], [`Error::NotFound`].
 pub async fn get(app: &App, ctx: &Ctx, account: AccountId, id: ApiKeyId) -> Result<ApiKey> {
     access::administers(&app.db.read, ctx, account).await?;
-    store::api_keys::find(&app.db.read, account, id).await?.ok_or(Error::NotFound)
+    store::api_keys::find(&app.db.read, account, id).await?.map(|key| seen(app, key)).ok_or(Error::NotFound)
+}
+
+/// A key with its last use on this node, if that is not written yet.
+fn seen(app: &App, mut key: ApiKey) -> ApiKey {
+    if let Some(last) = app.usage.last(key.id) {
+        key.last_used_at = Some(last.at);
+        key.last_used_ip = last.ip.map(|ip| ip.to_string());
+    }
+    key
 }
 
 /// Changes a live key's settings.

@@ -8,7 +8,11 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use super::{Ctx, Principal, profile};
+use super::{
+    Ctx, Principal,
+    credentials::{self, Known},
+    profile,
+};
 use crate::{
     app::App,
     domain::{
@@ -49,6 +53,13 @@ pub async fn charge(app: &App, ctx: &Ctx) -> Result<()> {
             let account = account_of(app, ctx).await?;
             let ask = ask_account(terms(app, account).await?.as_ref());
             admit(&ctx.meter, app.limiter.take(&[ask], 1, app.clock.now()).await)
+        }
+        Principal::Key(known) => {
+            let (account, now) = (ask_account(&known.terms), app.clock.now());
+            match ask_key(known) {
+                Some(own) => admit(&ctx.meter, app.limiter.take(&[account, own], 1, now).await),
+                None => admit(&ctx.meter, app.limiter.take(&[account], 1, now).await),
+            }
         }
         Principal::Operator => Ok(()),
     }
@@ -95,7 +106,7 @@ fn admit<const N: usize>(meter: &Meter, standings: [Standing; N]) -> Result<()> 
 /// What the database says.
 pub async fn account_of(app: &App, ctx: &Ctx) -> Result<AccountId> {
     match profile::get(app, ctx).await {
-        Ok(profile) => Ok(profile.memberships.first().map_or(ctx.realm.account_id, |place| place.account_id)),
+        Ok(profile) => Ok(credentials::acting_for(&ctx.realm, &profile).0),
         // Deleted a moment ago; the operation itself will say so.
         Err(Error::NotFound) => Ok(ctx.realm.account_id),
         Err(error) => Err(error),
@@ -120,4 +131,14 @@ pub async fn terms(app: &App, account: AccountId) -> Result<Arc<Terms>> {
 #[must_use]
 pub fn ask_account(terms: &Terms) -> Ask {
     Ask { key: Key::account(terms.account.id), limit: u32::try_from(terms.plan.requests_per_minute).unwrap_or_default() }
+}
+
+/// The question that the calls of a key with a limit of its own are, besides its account's.
+#[must_use]
+pub fn ask_key(known: &Known) -> Option<Ask> {
+    let key = known.key.as_ref()?;
+    let own = u32::try_from(key.settings.rate_limit?).unwrap_or_default();
+    // The plan may have become smaller than what the key was given.
+    let limit = own.min(u32::try_from(known.terms.plan.requests_per_minute).unwrap_or_default());
+    Some(Ask { key: Key { rule: Rule::ApiKey, subject: *key.id.0.as_bytes() }, limit })
 }

@@ -57,6 +57,22 @@ pub async fn run(app: &App, id: JobId, job: &Job) -> Result<(), Undelivered> {
             })
             .await?
         }
+        Job::SendApiKeyLeaked { user_id, account_id, key_id, .. } => match store::api_keys::find(&app.db.read, *account_id, *key_id).await? {
+            Some(key) => {
+                let account = store::accounts::find(&app.db.read, *account_id).await?.map_or_else(String::new, |account| account.name);
+                with_user(app, &realm, *user_id, |user| Message::ApiKeyLeaked {
+                    name: user.name.clone(),
+                    realm: realm.display_name().to_owned(),
+                    account,
+                    at: key.revoked_at.unwrap_or(key.created_at).format("%Y-%m-%d %H:%M UTC").to_string(),
+                    key: key.settings.name,
+                    prefix: key.prefix,
+                    last4: key.last4,
+                })
+                .await?
+            }
+            None => None,
+        },
     };
     match due {
         Some((user, message)) => deliver(app, &realm, id, &user, &message).await,

@@ -7,11 +7,14 @@ pub mod accounts;
 pub mod api_keys;
 pub mod authentication;
 pub mod change_feed;
+pub mod credentials;
 pub mod devices;
 mod guesses;
 pub mod health;
 pub mod installation;
 pub mod jobs;
+pub mod key_check;
+pub mod key_leaks;
 pub mod limits;
 pub mod login;
 pub mod mailer;
@@ -30,8 +33,10 @@ pub mod sessions;
 pub mod sign_in_link;
 pub mod signing;
 mod token_guesses;
+pub mod usage;
 pub mod users;
 pub mod verification;
+pub mod verify;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -71,6 +76,8 @@ pub enum Principal {
     Anonymous,
     /// A person with a session.
     User(SignedIn),
+    /// A program with an API key.
+    Key(Arc<credentials::Known>),
     /// Whoever holds the command line.
     Operator,
 }
@@ -125,7 +132,20 @@ impl Ctx {
     pub fn signed_in(&self) -> Result<&SignedIn> {
         match &self.principal {
             Principal::User(user) => Ok(user),
+            // A key is good, but no person: it never does what people do.
+            Principal::Key(_) => Err(Error::NotPermitted),
             Principal::Anonymous | Principal::Operator => Err(Error::MissingCredential),
+        }
+    }
+
+    /// Whether the caller may do what `scope` names: keys need it, to a person it is not asked.
+    ///
+    /// # Errors
+    /// [`Error::InsufficientScope`].
+    pub fn require_scope(&self, scope: &'static str) -> Result<()> {
+        match &self.principal {
+            Principal::Key(known) if !known.scopes.iter().any(|own| own == scope) => Err(Error::InsufficientScope { scope }),
+            _ => Ok(()),
         }
     }
 
@@ -151,6 +171,7 @@ impl Ctx {
         let actor = match &self.principal {
             Principal::Anonymous => Actor::Anonymous,
             Principal::User(user) => Actor::User(user.user_id, user.session_id),
+            Principal::Key(known) => known.key.as_ref().map_or(Actor::Anonymous, |key| Actor::Key(key.id)),
             Principal::Operator => Actor::Operator,
         };
         Event {

@@ -5,7 +5,13 @@ use std::sync::Arc;
 use super::{Ctx, Faults};
 use crate::{
     app::App,
-    domain::{Error, Result, event::Action, id::EventId, text, user::Profile},
+    domain::{
+        Error, Result,
+        event::Action,
+        id::{EventId, RealmId, UserId},
+        text,
+        user::Profile,
+    },
     store::{self, revocations::RevocationKind, users::ProfilePatch, write_tx},
 };
 
@@ -24,12 +30,19 @@ pub struct Change {
 /// [`Error::MissingCredential`] without a session.
 pub async fn get(app: &App, ctx: &Ctx) -> Result<Arc<Profile>> {
     let me = ctx.signed_in()?;
-    if let Some(profile) = app.caches.profile(ctx.realm.id, me.user_id) {
+    of(app, ctx.realm.id, me.user_id).await
+}
+
+/// A person with their places in accounts, from memory once warm.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub(super) async fn of(app: &App, realm: RealmId, user: UserId) -> Result<Arc<Profile>> {
+    if let Some(profile) = app.caches.profile(realm, user) {
         return Ok(profile);
     }
     let epoch = app.caches.epoch();
-    let profile = store::users::profile(&app.db.read, ctx.realm.id, me.user_id).await?.ok_or(Error::NotFound)?;
-    let profile = Arc::new(profile);
+    let profile = Arc::new(store::users::profile(&app.db.read, realm, user).await?.ok_or(Error::NotFound)?);
     app.caches.put_profile(epoch, &profile);
     Ok(profile)
 }

@@ -252,7 +252,21 @@ pub async fn revoke_replaced_by(db: &impl ConnectionTrait, account: AccountId, i
     update.exec_with_returning(db).await?.into_iter().map(key).collect()
 }
 
-/// Deletes keys that ended before `before`, with their usage.
+/// Notes when a key was last used, and from where if that is known.
+///
+/// # Errors
+/// What the database says.
+pub async fn stamp_used(db: &impl ConnectionTrait, account: AccountId, id: ApiKeyId, at: DateTime<Utc>, ip: Option<String>) -> Result<()> {
+    let update = Entity::update_many()
+        .col_expr(Column::LastUsedAt, Expr::value(at))
+        .col_expr(Column::LastUsedIp, Expr::value(ip))
+        .filter(Column::AccountId.eq(account))
+        .filter(Column::Id.eq(id));
+    update.exec(db).await?;
+    Ok(())
+}
+
+/// Deletes keys that ended before `before`.
 pub(super) async fn delete_before(db: &impl ConnectionTrait, before: DateTime<Utc>) -> Result<u64> {
     let over = Condition::any().add(Column::RevokedAt.lt(before)).add(Column::ExpiresAt.lt(before));
     Ok(Entity::delete_many().filter(over).exec(db).await?.rows_affected)

@@ -77,6 +77,15 @@ pub async fn list_for_user(db: &impl ConnectionTrait, realm: RealmId, user: User
         .collect()
 }
 
+/// The people who are `role` in an account.
+///
+/// # Errors
+/// What the database says.
+pub async fn people(db: &impl ConnectionTrait, account: AccountId, role: Role) -> Result<Vec<(RealmId, UserId)>> {
+    let query = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::Role.eq(role.as_str())).order_by_asc(Column::CreatedAt);
+    Ok(query.all(db).await?.into_iter().map(|row| (row.realm_id, row.user_id)).collect())
+}
+
 /// The names of the tree's table, which belongs to `accounts`.
 fn tree(column: &'static str) -> (Alias, Alias) {
     (Alias::new("account_paths"), Alias::new(column))

@@ -5,6 +5,7 @@
 //! Entities never leave this folder: callers see domain types.
 
 pub mod accounts;
+pub mod api_key_usage;
 pub mod api_keys;
 pub mod audit;
 pub mod backup;

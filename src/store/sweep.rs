@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::ConnectionTrait;
 
-use super::{api_keys, devices, mail_requests, mailbox, nodes, one_time_tokens, password_guesses, primitive, revocations, sessions, signing_keys};
+use super::{api_key_usage, api_keys, devices, mail_requests, mailbox, nodes, one_time_tokens, password_guesses, primitive, revocations, sessions, signing_keys};
 use crate::domain::Result;
 
 /// Deletes rows past their time and answers how many: ended sessions after 30 days (until then their reason can be
@@ -16,6 +16,7 @@ use crate::domain::Result;
 pub async fn sweep(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<u64> {
     let day = TimeDelta::days(1);
     let mut swept = sessions::delete_over_before(db, now - day * 30).await?;
+    swept += api_key_usage::delete_before(db, now - crate::domain::usage::KEPT).await?;
     swept += api_keys::delete_before(db, now - day * 90).await?;
     swept += one_time_tokens::delete_before(db, now - day * 7).await?;
     swept += devices::delete_before(db, now - crate::domain::device::KNOWN_FOR).await?;

@@ -29,7 +29,7 @@ pub(super) struct ApiKeysApi;
 const READ: u32 = E400 | E401 | E403 | E404 | E422 | E503;
 const WRITE: u32 = READ | E409 | E413 | E415;
 
-fn key_id(text: &str) -> Outcome<ApiKeyId> {
+pub(super) fn key_id(text: &str) -> Outcome<ApiKeyId> {
     text.parse().map_err(|_| Error::NotFound)
 }
 

@@ -9,6 +9,10 @@ mod auth;
 mod examples;
 mod key_wire;
 mod me;
+mod usage;
+mod usage_wire;
+mod verify;
+mod verify_wire;
 mod wire;
 
 use poem_openapi::{LicenseObject, OpenApi, OpenApiService, Tags};
@@ -27,11 +31,13 @@ enum Group {
     Accounts,
     /// Credentials of an account for programs.
     ApiKeys,
+    /// What a credential is worth, for services that are shown one.
+    Verification,
 }
 
 /// Every operation of the dialect.
 pub(super) fn operations() -> impl OpenApi {
-    (auth::AuthApi, me::MeApi, accounts::AccountsApi, api_keys::ApiKeysApi)
+    (auth::AuthApi, me::MeApi, accounts::AccountsApi, api_keys::ApiKeysApi, usage::UsageApi, verify::VerifyApi)
 }
 
 /// The dialect as a poem service with its OpenAPI document.

@@ -43,6 +43,13 @@ impl<'a> Client<'a> {
         self
     }
 
+    /// One more header of the same name.
+    #[must_use]
+    pub fn also(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Names a realm.
     #[must_use]
     pub fn realm(self, name: &str) -> Self {

@@ -1,0 +1,48 @@
+//! Whether a text is an API key, and whose: the check that every use of a key passes.
+//!
+//! Spelling and checksum come first and cost no look-up. Warm, the rest is one SHA-256 and two map look-ups; cold, one
+//! database read. What proved to be no key is remembered too, for a while and so many at once, so that whoever tries
+//! the same wrong key again costs nothing.
+
+use std::sync::Arc;
+
+use crate::{
+    app::App,
+    crypto::hash::{ct_eq, sha256, sha256_hex},
+    domain::{
+        Result,
+        api_key::{ApiKey, KeyText},
+    },
+    store,
+};
+
+/// The key behind a credential, good or ended; `None` if there is none.
+///
+/// # Errors
+/// What the database says.
+pub async fn prove(app: &App, shown: &str) -> Result<Option<Arc<ApiKey>>> {
+    let Ok(text) = KeyText::parse(&app.settings.api_key_prefix, shown) else { return Ok(None) };
+    let digest = sha256(shown.as_bytes());
+    match app.caches.proved_key(&digest) {
+        Some(None) => return Ok(None),
+        // Proved once, an id's secret is proved for good; only what is known of the key may have gone stale.
+        Some(Some(id)) => {
+            if let Some(key) = app.caches.api_key(id) {
+                return Ok(Some(key));
+            }
+        }
+        None => {}
+    }
+    let epoch = app.caches.epoch();
+    let found = store::api_keys::find_shown(&app.db.read, text.id).await?;
+    let hash = sha256_hex(text.secret().as_bytes());
+    // The comparison is of hashes and takes the same time for every difference; a key that isn't there is compared with
+    // nothing, which the time of the database's answer hides no better.
+    let found = found.filter(|(_, stored)| ct_eq(stored.as_bytes(), hash.as_bytes()));
+    let key = found.map(|(key, _)| Arc::new(key));
+    app.caches.put_proved_key(digest, key.as_ref().map(|key| key.id));
+    if let Some(key) = &key {
+        app.caches.put_api_key(epoch, key);
+    }
+    Ok(key)
+}
