@@ -100,7 +100,7 @@ on_both!(a_persons_token_has_its_states_too, |app| {
     assert_eq!(code(&client, &bob.access).await, "not_found");
     app.anonymous().bearer(&ada.user.access).post("/api/v1/auth/logout", &json!({})).await.assert(204);
     assert_eq!(code(&client, &ada.user.access).await, "revoked");
-    app.advance(TimeDelta::seconds(901));
+    app.advance(TimeDelta::seconds(906));
     let fresh = app.anonymous().refresh(&asker.refresh).await.assert(200).at("/accessToken");
     assert_eq!(code(&app.anonymous().bearer(&fresh), &asker.access).await, "expired");
     for forged in ["a.b.c", "..", &format!("{}x", asker.access), &asker.access.replace('.', "_")] {
