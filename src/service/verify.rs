@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use super::{Ctx, Principal, access, credentials, limits, profile};
 use crate::{
     app::App,
-    domain::{Error, Result, id::AccountId, scope, usage::Outcome, user::Role, verdict::Code},
+    domain::{Error, Result, id::AccountId, limit::Standing, scope, usage::Outcome, user::Role, verdict::Code},
 };
 
 pub use super::credentials::Known;

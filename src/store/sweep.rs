@@ -3,7 +3,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::ConnectionTrait;
 
-use super::{api_key_usage, api_keys, devices, mail_requests, mailbox, nodes, one_time_tokens, password_guesses, primitive, revocations, sessions, signing_keys};
+use super::{
+    api_key_usage, api_keys, devices, mail_requests, mailbox, nodes, one_time_tokens, password_guesses, primitive, revocations, sessions, signing_keys,
+};
 use crate::domain::Result;
 
 /// Deletes rows past their time and answers how many: ended sessions after 30 days (until then their reason can be
