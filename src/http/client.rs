@@ -78,6 +78,8 @@ fn node(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn seen(peer: &str, header: (&'static str, &str), trusted: &[&str]) -> String {
@@ -116,5 +118,32 @@ mod tests {
         };
         assert_eq!(seen("for=6.6.6.6", "203.0.113.9"), "10.0.0.1");
         assert_eq!(seen("for=203.0.113.9", "203.0.113.9"), "203.0.113.9");
+    }
+
+    proptest! {
+        #[test]
+        fn what_stands_left_of_the_client_does_not_count(made_up in "[ -~]{0,60}", client in 1..=255_u8, ours in 0..=3_usize, old: bool) {
+            let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+            let hops: Vec<_> = std::iter::once(format!("203.0.113.{client}")).chain((0..ours).map(|n| format!("10.0.0.{n}"))).collect();
+            let (name, list) = if old {
+                (XFF, hops.join(", "))
+            } else {
+                ("forwarded", hops.iter().map(|hop| format!("for={hop}")).collect::<Vec<_>>().join(", "))
+            };
+            let mut headers = HeaderMap::new();
+            headers.insert(name, format!("{made_up}, {list}").parse().unwrap());
+            prop_assert_eq!(address("10.0.0.9".parse().unwrap(), &headers, &trusted).to_string(), format!("203.0.113.{client}"));
+            prop_assert_eq!(address("203.0.113.77".parse().unwrap(), &headers, &trusted).to_string(), "203.0.113.77");
+        }
+
+        #[test]
+        fn an_address_was_written_by_the_peer_or_by_a_hop(plain in "[0-9a-f.:, \\[\\]]{0,60}", forwarded in "[a-zA-Z0-9.:,;=\" \\[\\]]{0,60}") {
+            let mut headers = HeaderMap::new();
+            headers.insert(XFF, plain.parse().unwrap());
+            headers.insert("forwarded", forwarded.parse().unwrap());
+            let peer = IpAddr::from([10, 0, 0, 1]);
+            let seen = address(peer, &headers, &["10.0.0.0/8".parse().unwrap()]);
+            prop_assert!(seen == peer || hops(&headers).contains(&Some(seen)));
+        }
     }
 }

@@ -253,3 +253,6 @@ impl<'a, S: ScopeRule> ApiExtractor<'a> for Scoped<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

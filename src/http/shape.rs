@@ -240,3 +240,73 @@ fn with_article(kind: &str) -> String {
     let article = if kind.starts_with(['a', 'i', 'o']) { "an" } else { "a" };
     format!("{article} {kind}")
 }
+
+#[cfg(test)]
+mod tests {
+    use poem_openapi::Object;
+    use proptest::{collection, prelude::*};
+
+    use super::*;
+
+    #[derive(Object)]
+    struct Part {
+        #[oai(validator(max_length = 5))]
+        text: String,
+    }
+
+    #[derive(Object)]
+    struct Whole {
+        name: String,
+        count: Option<u32>,
+        parts: Vec<Part>,
+    }
+
+    /// A word that no message of ours holds.
+    const SAID: &str = "zqxjkvbp";
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "[ -~]{0,9}".prop_map(|text| format!("{SAID}{text}").into())
+        ];
+        let key = prop_oneof![Just("name"), Just("count"), Just("parts"), Just("text"), Just("other")];
+        leaf.prop_recursive(4, 24, 4, move |inner| {
+            prop_oneof![
+                collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                collection::btree_map(key.clone(), inner, 0..4).prop_map(|map| map
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .collect::<serde_json::Map<_, _>>()
+                    .into()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_is_judged_and_none_is_quoted(value in json()) {
+            let bytes = serde_json::to_vec(&value).unwrap();
+            prop_assert_eq!(parse(&bytes).unwrap(), value.clone());
+            if let Err(error) = check::<Whole>(&value) {
+                let shown = format!("{error:?} {error}");
+                prop_assert!(!shown.contains(SAID));
+            }
+        }
+
+        #[test]
+        fn no_bytes_are_read_differently_than_json_says(bytes in prop_oneof![any::<Vec<u8>>(), "[\\[\\]{}\":,0-9a\\\\udtrefsln. -]{0,40}".prop_map(String::into_bytes)]) {
+            if let Ok(value) = parse(&bytes) {
+                prop_assert_eq!(Some(value), serde_json::from_slice(&bytes).ok());
+            }
+        }
+    }
+
+    #[test]
+    fn one_name_stands_once() {
+        for twice in [r#"{"a":1,"a":1}"#, r#"[{"b":{"a":1,"\u0061":2}}]"#] {
+            assert!(parse(twice.as_bytes()).is_err(), "{twice}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 
 pub mod at_once;
 pub mod books;
+pub mod breaking;
 pub mod browser;
 pub mod client;
 pub mod database;
