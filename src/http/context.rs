@@ -37,6 +37,9 @@ pub(super) struct Public(pub(super) Ctx);
 /// A signed-in person: an access token in `Authorization: Bearer` (RFC 6750 section 2.1). Its realm is the realm.
 pub(super) struct Session(pub(super) Ctx);
 
+/// A signed-in person whose call takes no unit of their account: it counts against their address.
+pub(super) struct Uncounted(pub(super) Ctx);
+
 /// A signed-in person who proved who they are within the last ten minutes: for what a stolen token must not do.
 pub(super) struct StepUp(pub(super) Ctx);
 
@@ -109,6 +112,11 @@ async fn public(req: &Request) -> Result<Ctx> {
     Ok(Ctx { realm, principal: Principal::Anonymous, client: origin.client, request_id: origin.request_id, meter: origin.meter })
 }
 
+/// Where a request comes from and what its limits say: for who asks about a credential and not with one.
+pub(super) fn visitor(req: &Request, app: &App) -> (Client, limits::Meter) {
+    (client::resolve(req, &app.settings.trusted_proxies), req.data::<limits::Meter>().cloned().unwrap_or_default())
+}
+
 /// Whoever calls with a good credential, which must have `scope` if it is a key. `charged` says that the call takes a
 /// unit here; else its service sees to what it takes.
 async fn caller(req: &Request, scope: Option<&'static str>, charged: bool) -> Result<Ctx> {
@@ -148,6 +156,14 @@ async fn session(req: &Request) -> Result<Ctx> {
     Ok(ctx)
 }
 
+async fn uncounted(req: &Request) -> Result<Ctx> {
+    let ctx = caller(req, None, false).await?;
+    ctx.signed_in()?;
+    let app = req.data::<Arc<App>>().ok_or_else(|| Error::internal("the application is not attached to the request"))?;
+    limits::address(app, ctx.client.ip, Rule::Address, &ctx.meter).await?;
+    Ok(ctx)
+}
+
 async fn step_up(req: &Request) -> Result<Ctx> {
     let ctx = session(req).await?;
     let now = req.data::<Arc<App>>().map(|app| app.clock.now()).ok_or_else(|| Error::internal("the application is not attached to the request"))?;
@@ -156,7 +172,7 @@ async fn step_up(req: &Request) -> Result<Ctx> {
 }
 
 /// The one bearer token of a request. Two `Authorization` headers are refused: proxies disagree on which one counts.
-fn bearer_token(req: &Request) -> Result<&str> {
+pub(super) fn bearer_token(req: &Request) -> Result<&str> {
     let mut values = req.headers().get_all(header::AUTHORIZATION).iter();
     let value = values.next().ok_or(Error::MissingCredential)?;
     if values.next().is_some() {
@@ -209,6 +225,25 @@ impl<'a> ApiExtractor<'a> for Session {
 
     async fn from_request(req: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<Self::ParamType>) -> poem::Result<Self> {
         session(req).await.map(Self).map_err(|error| Failure::from(error).into())
+    }
+}
+
+impl<'a> ApiExtractor<'a> for Uncounted {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        Session::register(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![BEARER]
+    }
+
+    async fn from_request(req: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<Self::ParamType>) -> poem::Result<Self> {
+        uncounted(req).await.map(Self).map_err(|error| Failure::from(error).into())
     }
 }
 

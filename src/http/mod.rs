@@ -9,6 +9,7 @@ mod dispatch;
 mod docs;
 mod edge;
 mod failure;
+mod gateway;
 mod html;
 mod limit_headers;
 mod listener;
@@ -83,6 +84,7 @@ pub fn endpoint(app: &Arc<App>, log: AccessLog) -> Result<impl Endpoint<Output =
     route = ops::routes(route);
     route = well_known::routes(route, app);
     route = ui::routes(route);
+    route = gateway::routes(route);
     if app.settings.profile == Profile::Dev {
         route = dev::routes(route);
         route = metrics::routes(route);

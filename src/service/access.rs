@@ -46,6 +46,22 @@ pub(super) async fn sees(db: &impl Connection, ctx: &Ctx, account: AccountId) ->
     }
 }
 
+/// The right to run the installation: the command line's, and that of the root account's owners and admins who proved who
+/// they are lately.
+///
+/// # Errors
+/// [`Error::NotPermitted`] for everybody else, [`Error::StepUpRequired`].
+pub(super) async fn operates(app: &App, ctx: &Ctx) -> Result<()> {
+    if matches!(ctx.principal, Principal::Operator) {
+        return Ok(());
+    }
+    ctx.stepped_up(app.clock.now())?;
+    match administers(&app.db.read, ctx, app.root()?.account).await {
+        Err(Error::NotFound) => Err(Error::NotPermitted),
+        result => result.map(drop),
+    }
+}
+
 /// Whether `actor` is `target` or above it. From memory once warm, and then for good: an account never moves.
 pub(super) async fn acts_on(app: &App, actor: AccountId, target: AccountId) -> Result<bool> {
     if actor == target {

@@ -45,7 +45,7 @@ pub async fn create(app: &App, ctx: &Ctx, name: &str, parent: Option<AccountId>,
 /// # Errors
 /// [`Error::Invalid`] for an unknown plan, [`Error::NotFound`].
 pub async fn set_plan(app: &App, ctx: &Ctx, id: AccountId, plan: &str) -> Result<Account> {
-    ctx.require_operator()?;
+    access::operates(app, ctx).await?;
     let account = write_tx!(&app.db, |tx| {
         known_plan(tx, plan).await?;
         if !store::accounts::set_plan(tx, id, plan).await? {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Ctx, Principal,
+    Ctx, Principal, access,
     credentials::{self, Known},
     profile,
 };
@@ -18,7 +18,8 @@ use crate::{
     domain::{
         Error, Result,
         account::Terms,
-        id::AccountId,
+        api_key::ApiKey,
+        id::{AccountId, ApiKeyId},
         limit::{Ask, Key, Rule, Standing},
     },
     store,
@@ -29,7 +30,7 @@ use crate::{
 pub struct Meter(Arc<[OnceLock<Standing>; 2]>);
 
 impl Meter {
-    fn note(&self, standing: Standing) {
+    pub(super) fn note(&self, standing: Standing) {
         // A request counts against two rules at most; the first two are what its reply speaks of.
         if let Err(standing) = self.0[0].set(standing) {
             let _ = self.0[1].set(standing);
@@ -136,9 +137,38 @@ pub fn ask_account(terms: &Terms) -> Ask {
 /// The question that the calls of a key with a limit of its own are, besides its account's.
 #[must_use]
 pub fn ask_key(known: &Known) -> Option<Ask> {
-    let key = known.key.as_ref()?;
+    key_ask(known.key.as_ref()?, &known.terms)
+}
+
+fn key_ask(key: &ApiKey, terms: &Terms) -> Option<Ask> {
     let own = u32::try_from(key.settings.rate_limit?).unwrap_or_default();
     // The plan may have become smaller than what the key was given.
-    let limit = own.min(u32::try_from(known.terms.plan.requests_per_minute).unwrap_or_default());
+    let limit = own.min(u32::try_from(terms.plan.requests_per_minute).unwrap_or_default());
     Some(Ask { key: Key { rule: Rule::ApiKey, subject: *key.id.0.as_bytes() }, limit })
+}
+
+/// How all buckets of an account stand.
+#[derive(Debug)]
+pub struct Buckets {
+    pub terms: Arc<Terms>,
+    /// The account's own first, then those of keys with a limit of their own.
+    pub items: Vec<(Option<ApiKeyId>, Standing)>,
+}
+
+/// Every bucket of an account that the caller sees, without taking a unit of any.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub async fn buckets(app: &App, ctx: &Ctx, account: AccountId) -> Result<Buckets> {
+    access::sees(&app.db.read, ctx, account).await?;
+    let (terms, now) = (terms(app, account).await?, app.clock.now());
+    let keys = store::api_keys::list_with_limit(&app.db.read, account, now).await?;
+    let asks = keys.iter().filter_map(|key| Some((Some(key.id), key_ask(key, &terms)?)));
+    let asks: Vec<_> = std::iter::once((None, ask_account(&terms))).chain(asks).collect();
+    let mut items = Vec::with_capacity(asks.len());
+    for (key, ask) in asks {
+        let [standing] = app.limiter.look(&[ask], now).await;
+        items.push((key, standing));
+    }
+    Ok(Buckets { terms, items })
 }

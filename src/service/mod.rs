@@ -9,6 +9,7 @@ pub mod authentication;
 pub mod change_feed;
 pub mod credentials;
 pub mod devices;
+pub mod gateway;
 mod guesses;
 pub mod health;
 pub mod installation;

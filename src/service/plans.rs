@@ -1,6 +1,6 @@
 //! Plans, as an operator handles them: what an account may use.
 
-use super::Ctx;
+use super::{Ctx, Principal, access};
 use crate::{
     app::App,
     domain::{
@@ -12,21 +12,24 @@ use crate::{
     store::{self, Connection, revocations::RevocationKind, write_tx},
 };
 
-/// All plans, smallest first.
+/// All plans, smallest first: for operators, and for people to choose from.
 ///
 /// # Errors
-/// [`Error::NotPermitted`] for everybody but the operator.
+/// [`Error::MissingCredential`] for strangers.
 pub async fn list(app: &App, ctx: &Ctx) -> Result<Vec<Plan>> {
-    ctx.require_operator()?;
+    if !matches!(ctx.principal, Principal::Operator) {
+        ctx.signed_in()?;
+    }
     store::accounts::plans(&app.db.read).await
 }
 
 /// Adds a plan.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming each bad field, [`Error::Taken`] for an id in use.
+/// [`Error::NotPermitted`] for everybody but operators, [`Error::Invalid`] naming each bad field, [`Error::Taken`] for an id in
+/// use.
 pub async fn create(app: &App, ctx: &Ctx, plan: Plan) -> Result<Plan> {
-    ctx.require_operator()?;
+    access::operates(app, ctx).await?;
     plan.check()?;
     write_tx!(&app.db, |tx| {
         if !store::accounts::insert_plan_if_absent(tx, &plan).await? {
@@ -40,9 +43,9 @@ pub async fn create(app: &App, ctx: &Ctx, plan: Plan) -> Result<Plan> {
 /// Changes a plan. It counts at once here and within a second on every other node, for every account that is on it.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Invalid`] naming each bad field.
+/// [`Error::NotPermitted`] for everybody but operators, [`Error::NotFound`], [`Error::Invalid`] naming each bad field.
 pub async fn change(app: &App, ctx: &Ctx, id: &str, change: PlanChange) -> Result<Plan> {
-    ctx.require_operator()?;
+    access::operates(app, ctx).await?;
     if change == PlanChange::default() {
         return Err(Error::Invalid(vec![FieldError::new("", "required", "name at least one thing to change")]));
     }

@@ -198,6 +198,17 @@ pub async fn list(db: &impl ConnectionTrait, account: AccountId, page: &PageRequ
     query.all(db).await?.into_iter().map(key).collect()
 }
 
+/// An account's live keys that have a limit of their own.
+///
+/// # Errors
+/// What the database says.
+pub async fn list_with_limit(db: &impl ConnectionTrait, account: AccountId, now: DateTime<Utc>) -> Result<Vec<ApiKey>> {
+    let lives = Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(now));
+    let revoked = Condition::any().add(Column::RevokedAt.is_null()).add(Column::RevokedAt.gt(now));
+    let query = Entity::find().filter(Column::AccountId.eq(account)).filter(Column::RateLimit.is_not_null()).filter(lives).filter(revoked);
+    query.order_by_asc(Column::Id).all(db).await?.into_iter().map(key).collect()
+}
+
 /// Replaces the settings of a live key that was not rotated; `false` if there is none.
 ///
 /// # Errors

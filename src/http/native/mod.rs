@@ -8,6 +8,8 @@ mod api_keys;
 mod auth;
 mod examples;
 mod key_wire;
+mod limit_wire;
+mod limits;
 mod me;
 mod usage;
 mod usage_wire;
@@ -33,11 +35,13 @@ enum Group {
     ApiKeys,
     /// What a credential is worth, for services that are shown one.
     Verification,
+    /// What accounts may use.
+    Plans,
 }
 
 /// Every operation of the dialect.
 pub(super) fn operations() -> impl OpenApi {
-    (auth::AuthApi, me::MeApi, accounts::AccountsApi, api_keys::ApiKeysApi, usage::UsageApi, verify::VerifyApi)
+    (auth::AuthApi, me::MeApi, accounts::AccountsApi, api_keys::ApiKeysApi, usage::UsageApi, verify::VerifyApi, limits::LimitsApi)
 }
 
 /// The dialect as a poem service with its OpenAPI document.
