@@ -9,6 +9,7 @@ mod bad_input;
 mod config_cli;
 mod devices;
 mod flows;
+mod gateway;
 mod guesses;
 mod key_races;
 mod key_usage;

@@ -108,6 +108,15 @@ async fn row(app: &TestApp, operation: &str) -> Row {
         "report_leaked_key" => row(json!({ "key": "conv_canary" }), 202, 202),
         // Whoever administers nothing may not ask.
         "verify_credential" => row(json!({ "credential": signed_in(app, OWN, OWNER).await.access }), 200, 403),
+        "get_account_limits" => in_account(None, 200),
+        "list_plans" => plain(200),
+        // The owner of a realm's account is no operator of the installation.
+        "create_plan" => {
+            let body = json!({ "id": "canary", "requestsPerMinute": 1, "maxApiKeys": 1, "maxRealms": 1, "maxMembers": 1, "maxWebhooks": 1 });
+            row(body, 403, 403)
+        }
+        "update_plan" => Row { path: vec![("id", "free".to_owned())], ..row(json!({ "maxRealms": 1 }), 403, 403) },
+        "set_account_plan" => in_account(Some(json!({ "plan": "pro" })), 403),
         "create_account" => row(json!({ "name": "canary account below", "parentId": account }), 201, 404),
         "get_account" | "list_api_keys" => in_account(None, 200),
         "update_account" => in_account(Some(json!({ "name": "canary account" })), 200),
@@ -174,6 +183,7 @@ on_both!(every_operation_with_a_session_by_everybody_at_every_realm, |app| {
                 let wanted = match home {
                     None => 401,
                     Some(home) if realm.is_some_and(|realm| realm != home) => 401,
+                    Some(_) if ["update_plan", "set_account_plan"].contains(&operation.id.as_str()) => 403,
                     // Everybody may do this to what is theirs; the id in the path is the owner's.
                     Some(_) if (operation.has_path_id() || operation.id == "create_account") && caller != "the owner" => 404,
                     Some(_) if operation.id == "verify_credential" && caller != "the owner" => 403,
