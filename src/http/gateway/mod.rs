@@ -39,7 +39,7 @@ pub(super) fn routes(route: Route) -> Route {
         .at("/gateway/envoy/:scopes/*rest", route::named("/gateway/envoy/{scopes}/{rest}", by_path))
 }
 
-/// nginx (`auth_request`), Traefik (`ForwardAuth`), Caddy (`forward_auth`), HAProxy: required scopes stand in the query,
+/// nginx (`auth_request`), Traefik (`ForwardAuth`), Caddy (`forward_auth`), `HAProxy`: required scopes stand in the query,
 /// `?scope=chat:read&scope=chat:write`.
 #[handler]
 async fn by_query(req: &Request, app: Data<&Arc<App>>) -> Result<Response> {
