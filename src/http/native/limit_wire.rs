@@ -151,7 +151,7 @@ impl From<PlanIn> for PlanChange {
 
 impl Example for PlanIn {
     fn example() -> Self {
-        Self { requests_per_minute: Some(60_000), max_api_keys: None, max_realms: None, max_members: None, max_webhooks: None }
+        Self { requests_per_minute: Some(60_000), max_api_keys: Some(500), max_realms: Some(200), max_members: Some(1_000), max_webhooks: Some(50) }
     }
 }
 
