@@ -135,7 +135,9 @@ fn common(document: &str) -> Value {
 fn request_schemas(spec: &Value) -> Vec<String> {
     let mut names = Vec::new();
     let operations = spec.get("paths").and_then(Value::as_object).into_iter().flat_map(Map::values).filter_map(Value::as_object).flat_map(Map::values);
-    let mut open: Vec<Value> = operations.filter_map(|operation| operation.get("requestBody").cloned()).collect();
+    let bodies = operations.filter_map(|operation| operation.get("requestBody"));
+    // Forms are OAuth's, which ignores fields that it does not know (RFC 6749 section 3.2).
+    let mut open: Vec<Value> = bodies.filter(|body| body.pointer("/content/application~1x-www-form-urlencoded").is_none()).cloned().collect();
     // Schemas that requests refer to refer to others in turn.
     while let Some(mut place) = open.pop() {
         each(&mut place, &mut |object| {

@@ -153,7 +153,7 @@ on_both!(a_suspended_realm_sends_no_mail, |app| {
     let dead = store::jobs::dead(&app.app().db.read, 10).await.unwrap();
     assert_eq!(dead.iter().map(|job| (job.kind.as_str(), job.last_error.as_str())).collect::<Vec<_>>(), [("send_verification", "realm_suspended")]);
     let ready = app.anonymous().get("/healthz/ready").await.assert(200);
-    assert_eq!(ready.json()["jobs"], json!({ "pending": 0, "dead": 1 }));
+    assert_eq!((&ready.json()["jobs"]["pending"], &ready.json()["jobs"]["dead"]), (&json!(0), &json!(1)));
 });
 
 /// Nodes whose mail server is away: nobody listens on port 1.
@@ -187,7 +187,7 @@ async fn a_mail_that_can_not_leave_is_tried_with_growing_pauses_and_buried_in_th
         assert_eq!(dead[0].kind, "send_verification");
         assert!(!dead[0].last_error.is_empty() && !dead[0].last_error.contains('@'), "{}", dead[0].last_error);
         let ready = app.anonymous().get("/healthz/ready").await.assert(200);
-        assert_eq!(ready.json()["jobs"], json!({ "pending": 0, "dead": 1 }));
+        assert_eq!((&ready.json()["jobs"]["pending"], &ready.json()["jobs"]["dead"]), (&json!(0), &json!(1)));
         app.advance(TimeDelta::days(2));
         assert_eq!(jobs::run_due(node).await.unwrap(), 0, "a buried job rests");
     }
