@@ -95,13 +95,14 @@ impl Settings {
     }
 
     /// The limits of strangers.
-    fn limits(&self) -> [(&'static str, u32); 5] {
+    fn limits(&self) -> [(&'static str, u32); 6] {
         [
             ("limit_address", self.limit_address),
             ("limit_sign_in", self.limit_sign_in),
             ("limit_sign_up", self.limit_sign_up),
             ("limit_mail", self.limit_mail),
             ("limit_mailed_token", self.limit_mailed_token),
+            ("limit_wrong_token", self.limit_wrong_token),
         ]
     }
 
@@ -161,6 +162,7 @@ impl Settings {
             "limit_sign_up": self.limit_sign_up,
             "limit_mail": self.limit_mail,
             "limit_mailed_token": self.limit_mailed_token,
+            "limit_wrong_token": self.limit_wrong_token,
             "mail_from": self.mail_from,
             "root_realm": self.root_realm,
             "master_key": self.master_key.as_ref().map(|_| "***"),

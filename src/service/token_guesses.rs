@@ -13,8 +13,6 @@ use crate::{
     store::{self, primitive::Reservation},
 };
 
-/// Wrong ones in an hour.
-const WRONG: i32 = 100;
 const HOUR: TimeDelta = TimeDelta::hours(1);
 
 /// Runs `work` unless the caller's network sent too many wrong tokens; counts this one as wrong before and takes that back
@@ -23,8 +21,9 @@ const HOUR: TimeDelta = TimeDelta::hours(1);
 /// # Errors
 /// [`Error::RateLimited`], and what `work` says.
 pub(super) async fn watched<T>(app: &App, ctx: &Ctx, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
+    let limit = i32::try_from(app.settings.limit_wrong_token).unwrap_or(i32::MAX);
     let key = format!("token:{}", network(ctx.client.ip));
-    if let Reservation::Full { retry_after } = store::primitive::reserve(&app.db.write, ctx.realm.id, &key, WRONG, HOUR, app.clock.now()).await? {
+    if let Reservation::Full { retry_after } = store::primitive::reserve(&app.db.write, ctx.realm.id, &key, limit, HOUR, app.clock.now()).await? {
         return Err(Error::RateLimited { retry_after });
     }
     let result = work.await;

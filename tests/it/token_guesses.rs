@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::{
     guesses::stranger,
     on_both,
-    support::{PASSWORD, people::OTHER},
+    support::{Backend, PASSWORD, TestApp, people::OTHER},
 };
 
 const EMAIL: &str = "ada@example.com";
@@ -86,3 +86,13 @@ on_both!(fifty_requests_in_a_minute_are_three_mails_and_one_answer, |app| {
     app.run_jobs().await;
     assert_eq!(app.mails(EMAIL).await.len(), before + 4);
 });
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_many_wrong_ones_is_a_setting() {
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        let Some(app) = TestApp::with(backend, |settings| settings.limit_wrong_token = 2).await else { continue };
+        for status in [400, 400, 429, 429] {
+            app.anonymous().verify(&"0".repeat(64)).await.assert(status);
+        }
+    }
+}
