@@ -29,7 +29,9 @@
 //! process is written down as a job in the same transaction, holding ids only; [`service::jobs`] runs it later, at least
 //! once. [`service::authentication`] is the bearer check; [`service::change_feed`] carries revocations between nodes.
 //! [`service::api_keys`] makes and ends an account's keys, spelt as [`domain::api_key`] says. [`service::credentials`] knows
-//! every kind of credential, and [`service::verify`] tells others what one is worth.
+//! every kind of credential, and [`service::verify`] tells others what one is worth. [`service::members`] and
+//! [`service::invitations`] say who belongs to an account, [`service::joining`] takes invitations up; what a plan caps is written
+//! by one guarded insert, see `store::plan_caps`.
 //! `service::guesses` is the one throttle of every place that asks for a password, with [`service::devices`] to tell a
 //! person's own devices from a stranger's and [`service::sign_in_link`] as the way in during a siege. [`service::signing`]
 //! and [`service::master_keys`] let keys follow each other while nodes run.

@@ -13,6 +13,7 @@ mod m0008_devices;
 mod m0009_keys;
 mod m0010_page_sessions;
 mod m0011_api_keys;
+mod m0012_invitations;
 mod m0013_nodes;
 
 use sea_orm_migration::prelude::*;
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_keys::Step),
             Box::new(m0010_page_sessions::Step),
             Box::new(m0011_api_keys::Step),
+            Box::new(m0012_invitations::Step),
             Box::new(m0013_nodes::Step),
         ]
     }

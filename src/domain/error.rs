@@ -111,7 +111,21 @@ pub enum Error {
     PlanLimit {
         /// Of what, in the plural.
         what: &'static str,
+        /// The plan's cap by its public name.
+        cap: &'static str,
     },
+    /// An account keeps at least one owner.
+    #[error("the account would be left without an owner")]
+    LastOwner,
+    /// A good invitation, shown by somebody with another address.
+    #[error("the invitation is for another address")]
+    NotInvited,
+    /// A good invitation for a new person, but its address has a user already.
+    #[error("the invited address has a user already")]
+    InviteeExists,
+    /// The invitation can't be taken back: it was accepted.
+    #[error("the invitation was accepted already")]
+    InvitationAccepted,
     /// What claims to be an API key is none, or none that is good.
     #[error("the API key is invalid")]
     InvalidApiKey,
@@ -191,6 +205,10 @@ impl Error {
             Self::Taken { .. } => "taken",
             Self::AccountDisabled => "account_disabled",
             Self::PlanLimit { .. } => "plan_limit_reached",
+            Self::LastOwner => "last_owner",
+            Self::NotInvited => "not_invited",
+            Self::InviteeExists => "invitee_exists",
+            Self::InvitationAccepted => "invitation_accepted",
             Self::InvalidApiKey => "invalid_api_key",
             Self::InsufficientScope { .. } => "insufficient_scope",
             Self::IpNotAllowed => "ip_not_allowed",

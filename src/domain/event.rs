@@ -37,6 +37,11 @@ pub enum Action {
     ApiKeyLeaked,
     PlanCreated,
     PlanChanged,
+    MemberRoleChanged,
+    MemberRemoved,
+    InvitationCreated,
+    InvitationRevoked,
+    InvitationAccepted,
 }
 
 impl Action {
@@ -72,6 +77,11 @@ impl Action {
             Self::ApiKeyRevoked => "api_key.revoked",
             Self::ApiKeyLeaked => "api_key.leaked",
             Self::AccountPlanChanged => "account.plan_changed",
+            Self::MemberRoleChanged => "member.role_changed",
+            Self::MemberRemoved => "member.removed",
+            Self::InvitationCreated => "invitation.created",
+            Self::InvitationRevoked => "invitation.revoked",
+            Self::InvitationAccepted => "invitation.accepted",
             Self::PlanCreated => "plan.created",
             Self::PlanChanged => "plan.changed",
         }

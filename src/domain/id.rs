@@ -72,6 +72,8 @@ ids! {
     ApiKeyId,
     /// A mailed one-time token.
     OneTimeTokenId,
+    /// An invitation to an account.
+    InvitationId,
     /// A stored secret of a user.
     CredentialId,
     /// A key that signs a realm's tokens.

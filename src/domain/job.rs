@@ -1,6 +1,6 @@
 //! Deferred work. A job row is written in the transaction that owes it, and holds ids only: secrets are minted when it runs.
 
-use super::id::{AccountId, ApiKeyId, MailRequestId, OneTimeTokenId, RealmId, SessionId, UserId};
+use super::id::{AccountId, ApiKeyId, InvitationId, MailRequestId, OneTimeTokenId, RealmId, SessionId, UserId};
 
 /// What the worker has to do. Every job may run twice; doing it twice must mean the same as once.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -18,6 +18,8 @@ pub enum Job {
     SendRefreshReuse { realm_id: RealmId, user_id: UserId, session_id: SessionId },
     /// Tell an owner that a key of their account leaked and was revoked.
     SendApiKeyLeaked { realm_id: RealmId, user_id: UserId, account_id: AccountId, key_id: ApiKeyId },
+    /// Mail the link of an invitation whose row exists.
+    SendInvitation { realm_id: RealmId, account_id: AccountId, invitation_id: InvitationId },
 }
 
 impl Job {
@@ -31,6 +33,7 @@ impl Job {
             Self::SendPasswordChanged { .. } => "send_password_changed",
             Self::SendRefreshReuse { .. } => "send_refresh_reuse",
             Self::SendApiKeyLeaked { .. } => "send_api_key_leaked",
+            Self::SendInvitation { .. } => "send_invitation",
         }
     }
 
@@ -43,7 +46,8 @@ impl Job {
             | Self::AnswerMailRequest { realm_id, .. }
             | Self::SendPasswordChanged { realm_id, .. }
             | Self::SendRefreshReuse { realm_id, .. }
-            | Self::SendApiKeyLeaked { realm_id, .. } => *realm_id,
+            | Self::SendApiKeyLeaked { realm_id, .. }
+            | Self::SendInvitation { realm_id, .. } => *realm_id,
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod error;
 pub mod event;
 pub mod guess;
 pub mod id;
+pub mod invitation;
 pub mod job;
 pub mod language;
 pub mod limit;

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{
+    Error, Result,
     email::Email,
     id::{AccountId, RealmId, UserId},
 };
@@ -75,6 +76,31 @@ impl Role {
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Owner, Self::Admin, Self::Member].into_iter().find(|role| role.as_str() == word)
     }
+
+    /// The role that a request names in `field`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], code `unknown_role`.
+    pub fn read(field: &str, word: &str) -> Result<Self> {
+        Self::parse(word).ok_or_else(|| Error::invalid(field, "unknown_role", "must be `owner`, `admin` or `member`"))
+    }
+
+    /// Whether who is this in an account decides about people who are `other`: owners about all, admins about all but
+    /// owners.
+    #[must_use]
+    pub fn decides_about(self, other: Self) -> bool {
+        match self {
+            Self::Owner => true,
+            Self::Admin => other != Self::Owner,
+            Self::Member => false,
+        }
+    }
+
+    /// Whether who is this has every right of `other`.
+    #[must_use]
+    pub fn covers(self, other: Self) -> bool {
+        self.decides_about(other) || self == other
+    }
 }
 
 /// A user's place in an account.
@@ -83,6 +109,20 @@ pub struct Membership {
     pub account_id: AccountId,
     pub account_name: String,
     pub role: Role,
+}
+
+/// A user as the list of an account's members shows them.
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub user_id: UserId,
+    pub realm_id: RealmId,
+    /// The name of their realm.
+    pub realm: String,
+    pub name: String,
+    pub email: String,
+    pub role: Role,
+    /// Since when they belong to the account.
+    pub joined_at: DateTime<Utc>,
 }
 
 /// A user with their places: what `GET /me` shows and the profile cache holds.

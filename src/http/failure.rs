@@ -197,7 +197,11 @@ impl From<Error> for Failure {
             Error::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "Some values are not acceptable; `errors` names them."),
             Error::Taken { .. } => (StatusCode::CONFLICT, "This value is in use already."),
             Error::AccountDisabled => (StatusCode::FORBIDDEN, "This account is disabled."),
-            Error::PlanLimit { .. } => (StatusCode::FORBIDDEN, "The account has as many of these as its plan allows."),
+            Error::PlanLimit { .. } => (StatusCode::FORBIDDEN, "The account's plan allows no more of these."),
+            Error::LastOwner => (StatusCode::CONFLICT, "An account keeps at least one owner. Make somebody else owner first."),
+            Error::NotInvited => (StatusCode::FORBIDDEN, "This invitation is for another address. Sign in with the address that it was mailed to."),
+            Error::InviteeExists => (StatusCode::CONFLICT, "The invited address has a user already. Sign in and accept the invitation then."),
+            Error::InvitationAccepted => (StatusCode::CONFLICT, "This invitation was accepted already. Remove the member instead."),
             Error::InvalidApiKey => (StatusCode::UNAUTHORIZED, "The API key is not valid: unknown, mistyped, revoked or expired."),
             Error::InsufficientScope { .. } => (StatusCode::FORBIDDEN, "The API key lacks the scope that this operation needs."),
             Error::IpNotAllowed => (StatusCode::FORBIDDEN, "This API key may not be used from this address."),
@@ -210,6 +214,10 @@ impl From<Error> for Failure {
         let mut failure = Self::new(status, code, detail);
         match &error {
             Error::Invalid(errors) => failure.errors.clone_from(errors),
+            Error::PlanLimit { what, cap } => {
+                failure.detail = format!("The account's plan allows no more {what}.");
+                failure.limit = Some(cap);
+            }
             Error::Taken { field } => failure.errors = vec![FieldError::new(*field, "taken", "is in use already")],
             Error::InvalidRefreshToken { reason } => failure.reason = reason.map(crate::domain::session::EndReason::as_str),
             Error::SessionEnded { reason } => failure.reason = Some(reason.as_str()),

@@ -68,7 +68,7 @@ struct Problem {
     errors: Option<Vec<ProblemField>>,
     /// Why the session ended, on a 401.
     reason: Option<String>,
-    /// Which limit was reached, on a 429.
+    /// Which limit was reached, on a 429; which of the plan's caps, on a 403 for one.
     limit: Option<String>,
 }
 

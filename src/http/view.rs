@@ -19,11 +19,13 @@ use crate::{
 };
 
 mod account;
+mod invitation;
 mod mailbox;
 mod pages;
 mod people;
 
 pub(crate) use account::{AccountPage, ProfileFields, SessionItem, SignOutPage};
+pub(crate) use invitation::{InvitationPage, Offer};
 pub(crate) use mailbox::{MailboxItem, MailboxPage};
 pub(crate) use pages::{
     ForgotPasswordPage, NoticePage, ResetPasswordDonePage, ResetPasswordPage, SetupPage, Tone, UnlockSignInPage, VerifyEmailDonePage, VerifyEmailFailedPage,
@@ -46,7 +48,7 @@ pub(crate) const MAILBOX_POLICY: &str =
 /// What is sent should a template fail, which the tests of this file rule out.
 const BROKEN: &str = "<!doctype html><html lang=\"en\"><title>Something went wrong</title><h1>Something went wrong</h1><p>Please try again later.</p></html>";
 
-const TEMPLATES: [(&str, &str); 14] = [
+const TEMPLATES: [(&str, &str); 15] = [
     ("layout.html", include_str!("../../templates/ui/layout.html")),
     ("parts.html", include_str!("../../templates/ui/parts.html")),
     ("fields.html", include_str!("../../templates/ui/fields.html")),
@@ -58,6 +60,7 @@ const TEMPLATES: [(&str, &str); 14] = [
     ("verify_email.html", include_str!("../../templates/ui/verify_email.html")),
     ("reset_password.html", include_str!("../../templates/ui/reset_password.html")),
     ("unlock_sign_in.html", include_str!("../../templates/ui/unlock_sign_in.html")),
+    ("invitation.html", include_str!("../../templates/ui/invitation.html")),
     ("setup.html", include_str!("../../templates/ui/setup.html")),
     ("message.html", include_str!("../../templates/ui/message.html")),
     ("mailbox.html", include_str!("../../templates/ui/mailbox.html")),

@@ -103,6 +103,21 @@ pub enum Message {
         /// When, as people read it, with its zone.
         at: String,
     },
+    /// A place in an account is offered to an address, whether or not that has a user.
+    Invitation {
+        /// Who invites, in their own words, if that is a person who is still there.
+        inviter: Option<String>,
+        /// Display name of the realm.
+        realm: String,
+        /// The account's name.
+        account: String,
+        /// The role's word.
+        role: &'static str,
+        /// The page with the button.
+        link: String,
+        /// End of the link, as people read it, with its zone.
+        until: String,
+    },
 }
 
 impl Message {
@@ -117,6 +132,7 @@ impl Message {
             Self::UnlockSignIn { .. } => "unlock_sign_in",
             Self::RefreshReuse { .. } => "refresh_reuse",
             Self::ApiKeyLeaked { .. } => "api_key_leaked",
+            Self::Invitation { .. } => "invitation",
         }
     }
 
@@ -173,6 +189,14 @@ impl Message {
                 last4 => last4.as_str(),
                 at => plain::line(at),
             },
+            Self::Invitation { inviter, realm, account, role, link, until } => context! {
+                inviter => inviter.as_deref().map(plain::foreign),
+                realm => plain::realm(realm),
+                account => plain::foreign(account),
+                role => *role,
+                link => link.as_str(),
+                until => plain::line(until),
+            },
         }
     }
 
@@ -226,13 +250,21 @@ impl Message {
             },
             Self::RefreshReuse { name: name.clone(), realm: realm.clone(), device: device.clone(), forgot_link: Some(page("forgot-password")) },
             Self::ApiKeyLeaked {
-                name,
-                realm,
+                name: name.clone(),
+                realm: realm.clone(),
                 account: device.clone(),
-                key: device,
+                key: device.clone(),
                 prefix: "conv_02wndAAHBC95f4Al8rNFlB".to_owned(),
                 last4: "z7nN".to_owned(),
                 at: "2026-03-14 09:26 UTC".to_owned(),
+            },
+            Self::Invitation {
+                inviter: Some(name),
+                realm,
+                account: device,
+                role: "admin",
+                link: page(&format!("invitation?token={token}")),
+                until: "2026-03-21 09:26 UTC".to_owned(),
             },
         ]
     }

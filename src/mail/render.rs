@@ -33,7 +33,7 @@ macro_rules! parts {
 const SHARED: [(&str, &str); 2] =
     [("layout.html", include_str!("../../templates/email/layout.html")), ("parts.html", include_str!("../../templates/email/parts.html"))];
 
-const TEMPLATES: [[(&str, &str); 3]; 7] = [
+const TEMPLATES: [[(&str, &str); 3]; 8] = [
     parts!("verify_email"),
     parts!("account_exists"),
     parts!("reset_password"),
@@ -41,6 +41,7 @@ const TEMPLATES: [[(&str, &str); 3]; 7] = [
     parts!("unlock_sign_in"),
     parts!("refresh_reuse"),
     parts!("api_key_leaked"),
+    parts!("invitation"),
 ];
 
 /// The compiled templates, once a language; made once, shared by all.
@@ -142,7 +143,7 @@ mod tests {
     #[test]
     fn links_stand_alone_in_the_text_and_unspoilt_in_the_html() {
         for (message, mail) in Message::samples().into_iter().zip(all(Message::samples())) {
-            let (Message::VerifyEmail { link, .. } | Message::ResetPassword { link, .. }) = message else { continue };
+            let (Message::VerifyEmail { link, .. } | Message::ResetPassword { link, .. } | Message::Invitation { link, .. }) = message else { continue };
             assert_eq!(mail.text.lines().filter(|line| *line == link).count(), 1);
             assert!(mail.html.contains(&format!("href=\"{link}\"")));
         }
@@ -155,7 +156,8 @@ mod tests {
             Message::AccountExists { name: name.clone(), realm: realm.clone(), sign_in_link: None, forgot_link: None },
             Message::ResetPassword { name: name.clone(), realm: realm.clone(), link: "https://x/".to_owned(), minutes: 1, ip: None },
             Message::PasswordChanged { name: name.clone(), realm: realm.clone(), at: "now".to_owned(), ip: None, forgot_link: None },
-            Message::RefreshReuse { name, realm, device: "curl".to_owned(), forgot_link: None },
+            Message::RefreshReuse { name, realm: realm.clone(), device: "curl".to_owned(), forgot_link: None },
+            Message::Invitation { inviter: None, realm, account: "Engines".to_owned(), role: "owner", link: "https://x/".to_owned(), until: "then".to_owned() },
         ]) {
             assert!(!mail.text.to_lowercase().contains("none") && !mail.text.contains("\n\n\n"), "{}", mail.text);
             assert!(!mail.text.contains("1 minutes"), "{}", mail.text);

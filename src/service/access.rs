@@ -2,6 +2,8 @@
 //!
 //! Read from the database each time and not from the access token: a role that was taken away a moment ago is gone.
 
+use chrono::{DateTime, Utc};
+
 use super::{Ctx, Principal};
 use crate::{
     app::App,
@@ -33,6 +35,29 @@ pub(super) async fn administers(db: &impl Connection, ctx: &Ctx, account: Accoun
         }
     }
     found.ok_or(refusal)
+}
+
+/// The same, with the account's row held from then on: what is counted below it stays true, and whoever changes who may
+/// what there waits.
+///
+/// # Errors
+/// Those of [`administers`].
+pub(super) async fn administers_alone(tx: &impl Connection, ctx: &Ctx, account: AccountId) -> Result<Role> {
+    // Asked before, so that strangers hold nobody up, and again, for the right may have gone while this waited.
+    administers(tx, ctx, account).await?;
+    store::accounts::hold(tx, account).await?;
+    administers(tx, ctx, account).await
+}
+
+/// A person needs a fresh proof of who they are; the command line is one.
+///
+/// # Errors
+/// [`Error::StepUpRequired`], [`Error::MissingCredential`], [`Error::NotPermitted`] for keys.
+pub(super) fn proved(ctx: &Ctx, now: DateTime<Utc>) -> Result<()> {
+    match ctx.principal {
+        Principal::Operator => Ok(()),
+        _ => ctx.stepped_up(now).map(drop),
+    }
 }
 
 /// Whether the caller may see that `account` exists.

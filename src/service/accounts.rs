@@ -128,7 +128,7 @@ pub async fn create_below(app: &App, ctx: &Ctx, parent: AccountId, name: &str) -
         let plan = store::accounts::find_terms(tx, parent).await?.ok_or(Error::NotFound)?.plan;
         let children = store::accounts::count_children(tx, parent).await?;
         if parent != app.root()?.account && children >= u64::try_from(plan.max_realms).unwrap_or_default() {
-            return Err(Error::PlanLimit { what: "accounts below it" });
+            return Err(Error::PlanLimit { what: "accounts below it", cap: "maxRealms" });
         }
         store::accounts::create(tx, &account, now).await?;
         audit(app, ctx, tx, Action::AccountCreated, account.id).await

@@ -7,7 +7,10 @@ use crate::{
     app::App,
     domain::{
         Error, Result,
-        id::{JobId, MailId, OneTimeTokenId, RealmId, UserId},
+        account::Account,
+        email::Email,
+        id::{AccountId, InvitationId, JobId, MailId, OneTimeTokenId, RealmId, UserId},
+        invitation::InvitationStatus,
         job::Job,
         realm::{Realm, RealmStatus},
         token::Purpose,
@@ -73,9 +76,10 @@ pub async fn run(app: &App, id: JobId, job: &Job) -> Result<(), Undelivered> {
             }
             None => None,
         },
+        Job::SendInvitation { account_id, invitation_id, .. } => return invitation(app, &realm, id, *account_id, *invitation_id).await,
     };
     match due {
-        Some((user, message)) => deliver(app, &realm, id, &user, &message).await,
+        Some((user, message)) => deliver(app, &realm, id, &user.email, &message).await,
         None => Ok(()),
     }
 }
@@ -98,6 +102,26 @@ async fn verification(app: &App, realm: &Realm, user: UserId, token: OneTimeToke
     }
     let message = verify_message(app, realm, &user, &token)?;
     Ok(Some((user, message)))
+}
+
+/// An invitation goes to an address, whether or not it has a user.
+async fn invitation(app: &App, realm: &Realm, job: JobId, account: AccountId, id: InvitationId) -> Result<(), Undelivered> {
+    let found = store::invitations::find(&app.db.read, account, id).await?;
+    let Some(found) = found.filter(|found| found.status(app.clock.now()) == InvitationStatus::Pending) else { return Ok(()) };
+    let Some(account) = store::accounts::find(&app.db.read, account).await?.filter(Account::is_active) else { return Ok(()) };
+    let inviter = match found.invited_by {
+        Some(user) => store::users::find(&app.db.read, realm.id, user).await?.map(|user| user.name),
+        None => None,
+    };
+    let message = Message::Invitation {
+        inviter,
+        realm: realm.display_name().to_owned(),
+        account: account.name,
+        role: found.role.as_str(),
+        link: link(app, realm, "invitation", &one_time::reveal_invitation(app, &found)?),
+        until: found.expires_at.format("%Y-%m-%d %H:%M UTC").to_string(),
+    };
+    deliver(app, realm, job, &found.email, &message).await
 }
 
 fn verify_message(app: &App, realm: &Realm, user: &User, token: &OneTimeToken) -> Result<Message> {
@@ -169,7 +193,7 @@ async fn answer_request(app: &App, realm: &Realm, job: JobId, id: crate::domain:
                 forgot_link: forgot_link(app, realm),
             },
         };
-        deliver(app, realm, job, &user, &message).await?;
+        deliver(app, realm, job, &user.email, &message).await?;
     }
     store::mail_requests::delete(&app.db.write, realm.id, id).await?;
     Ok(())
@@ -213,7 +237,7 @@ async fn store_token(tx: &Transaction, realm: RealmId, user: &User, purpose: Pur
     Ok(token)
 }
 
-async fn deliver(app: &App, realm: &Realm, job: JobId, user: &User, message: &Message) -> Result<(), Undelivered> {
+async fn deliver(app: &App, realm: &Realm, job: JobId, to: &Email, message: &Message) -> Result<(), Undelivered> {
     let rendered =
         app.renderer.render(realm.settings.language.unwrap_or_default(), message).map_err(|error| Undelivered::Permanent(error.code().to_owned()))?;
     let host = url::Url::parse(&app.settings.public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
@@ -223,7 +247,7 @@ async fn deliver(app: &App, realm: &Realm, job: JobId, user: &User, message: &Me
         let row = MailRow {
             id: MailId(job.0),
             realm_id: realm.id,
-            recipient: user.email.as_str().to_owned(),
+            recipient: to.as_str().to_owned(),
             sender: app.settings.mail_from.clone(),
             subject: rendered.subject,
             text: rendered.text,
@@ -234,7 +258,7 @@ async fn deliver(app: &App, realm: &Realm, job: JobId, user: &User, message: &Me
         store::mailbox::insert_if_absent(&app.db.write, &row).await?;
         return Ok(());
     }
-    let outgoing = Outgoing { from: &app.settings.mail_from, to: &user.email, rendered: &rendered, message_id: &message_id, date: now };
+    let outgoing = Outgoing { from: &app.settings.mail_from, to, rendered: &rendered, message_id: &message_id, date: now };
     app.mail.send(&outgoing).await.map_err(|fault| match fault {
         SendFault::Temporary(text) => Undelivered::Temporary(text),
         SendFault::Permanent(text) => Undelivered::Permanent(text),

@@ -104,6 +104,7 @@ async fn uses(app: &App, id: &str) -> Result<KeyUse> {
     let now = app.clock.now();
     let mark = crate::crypto::password_pool::key_mark(id);
     let mut links = store::one_time_tokens::count_live_of_key(&app.db.read, id, now - TimeDelta::minutes(1)).await?;
+    links += store::invitations::count_pending_of_key(&app.db.read, id, now - TimeDelta::minutes(1)).await?;
     let setup = store::installation::find(&app.db.read).await?;
     links += u64::from(setup.is_some_and(|setup| setup.setup_used_at.is_none() && setup.setup_nonce.starts_with(&format!("{id}."))));
     let passwords = store::credentials::count_marked(&app.db.read, &mark).await? + store::one_time_tokens::count_pending_marked(&app.db.read, &mark).await?;

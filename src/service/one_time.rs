@@ -5,6 +5,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::{
     app::App,
@@ -12,7 +13,8 @@ use crate::{
     domain::{
         Error, Result,
         email::Email,
-        id::{OneTimeTokenId, RealmId, UserId},
+        id::{InvitationId, OneTimeTokenId, RealmId, UserId},
+        invitation::Invitation,
         realm::{Lifetimes, Realm},
         token::{OpaqueToken, Purpose},
     },
@@ -21,6 +23,8 @@ use crate::{
 
 /// Life of a link that lets an unknown device sign in.
 pub(super) const UNLOCK_SECONDS: u32 = 3_600;
+/// The purpose of an invitation's token, which belongs to an address and to no user yet.
+const INVITE: &str = "invite";
 
 /// A token row for a user of `realm`, good for as long as the realm says. The caller stores it; [`reveal`] makes the mailed text of it.
 pub(super) fn mint(app: &App, id: OneTimeTokenId, realm: &Realm, user_id: UserId, purpose: Purpose, email: &Email, now: DateTime<Utc>) -> Result<OneTimeToken> {
@@ -31,10 +35,7 @@ pub(super) fn mint(app: &App, id: OneTimeTokenId, realm: &Realm, user_id: UserId
         Purpose::ResetPassword => spans.reset_password,
         Purpose::UnlockSignIn => UNLOCK_SECONDS,
     });
-    let mut random = [0; 16];
-    app.entropy.fill(&mut random);
-    // The key's id travels in the nonce: a link stays the same when the master key changes before its mail is sent again.
-    let nonce = format!("{}.{}", app.keyring.current_id(), URL_SAFE_NO_PAD.encode(random));
+    let nonce = nonce(app);
     let secret = secret(app, "mail_token", realm_id, purpose, id, &nonce)?;
     Ok(OneTimeToken {
         id,
@@ -73,8 +74,38 @@ pub(super) fn read(text: &str) -> Result<(OneTimeTokenId, String)> {
     Ok((OneTimeTokenId(token.id), sha256_hex(token.secret())))
 }
 
+/// The nonce and the hash of an invitation's mailed secret, which is made as those of other tokens are.
+pub(super) fn mint_invitation(app: &App, id: InvitationId, realm: RealmId) -> Result<(String, String)> {
+    let nonce = nonce(app);
+    let secret = derive(app, "mail_token", realm, INVITE, id.0, &nonce)?;
+    Ok((nonce, sha256_hex(&secret)))
+}
+
+/// The text of an invitation's link.
+pub(super) fn reveal_invitation(app: &App, row: &Invitation) -> Result<String> {
+    let secret = derive(app, "mail_token", row.realm_id, INVITE, row.id.0, &row.nonce)?;
+    Ok(OpaqueToken::with_secret(row.id.0, secret).reveal())
+}
+
+/// Reads the token of an invitation as a client sent it.
+pub(super) fn read_invitation(text: &str) -> Result<(InvitationId, String)> {
+    read(text).map(|(id, hash)| (InvitationId(id.0), hash))
+}
+
+/// What the secret of a new token is derived from.
+fn nonce(app: &App) -> String {
+    let mut random = [0; 16];
+    app.entropy.fill(&mut random);
+    // The key's id travels in the nonce: a link stays the same when the master key changes before its mail is sent again.
+    format!("{}.{}", app.keyring.current_id(), URL_SAFE_NO_PAD.encode(random))
+}
+
 fn secret(app: &App, kind: &str, realm: RealmId, purpose: Purpose, id: OneTimeTokenId, nonce: &str) -> Result<[u8; 32]> {
+    derive(app, kind, realm, purpose.as_str(), id.0, nonce)
+}
+
+fn derive(app: &App, kind: &str, realm: RealmId, purpose: &str, id: Uuid, nonce: &str) -> Result<[u8; 32]> {
     let key_id = nonce.split_once('.').map_or("", |(key, _)| key);
-    let data = format!("{}|{realm}|{id}|{nonce}", purpose.as_str());
+    let data = format!("{purpose}|{realm}|{id}|{nonce}");
     app.keyring.mac_with(key_id, kind, data.as_bytes()).ok_or_else(|| Error::internal("the master key that made a mailed token is gone"))
 }

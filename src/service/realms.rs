@@ -87,7 +87,8 @@ pub async fn mentioned(app: &App, named: Option<&str>, host: Option<&str>) -> Re
 /// Creates a realm of `account` with its first signing key.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a bad name or setting, [`Error::Taken`] for a name in use.
+/// [`Error::Invalid`] for a bad name or setting, [`Error::Taken`] for a name in use, [`Error::NotFound`], [`Error::AccountDisabled`],
+/// [`Error::PlanLimit`] if the account has as many realms as its plan allows.
 pub async fn create(app: &App, ctx: &Ctx, account: AccountId, name: &str, settings: RealmSettings) -> Result<Realm> {
     ctx.require_operator()?;
     settings.check()?;
@@ -101,8 +102,13 @@ pub async fn create(app: &App, ctx: &Ctx, account: AccountId, name: &str, settin
         created_at: now,
     };
     write_tx!(&app.db, |tx| {
-        store::accounts::find(tx, account).await?.ok_or(Error::NotFound)?;
-        store::realms::create(tx, &realm).await?;
+        store::accounts::hold(tx, account).await?;
+        if !store::accounts::find(tx, account).await?.ok_or(Error::NotFound)?.is_active() {
+            return Err(Error::AccountDisabled);
+        }
+        if !store::realms::create_below_limit(tx, &realm).await? {
+            return Err(Error::PlanLimit { what: "realms", cap: "maxRealms" });
+        }
         signing::create(app, tx, &realm, app.clock.now()).await?;
         store::revocations::insert(tx, realm.id, RevocationKind::Realm, realm.id.0, "created", now).await?;
         let mut event = ctx.event(Action::RealmCreated, None);

@@ -7,12 +7,12 @@ use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, ExprTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, UpdateMany,
-    sea_query::{Alias, Expr, Query, SimpleExpr},
+    sea_query::{Expr, Query, SimpleExpr},
 };
 
+use super::plan_caps::{Cap, insert_below, number};
 use crate::domain::{
-    Error, Result,
-    account::AccountStatus,
+    Result,
     api_key::{ApiKey, KeySettings},
     id::{AccountId, ApiKeyId},
     page::PageRequest,
@@ -114,9 +114,7 @@ fn update(account: AccountId, id: ApiKeyId, now: DateTime<Utc>) -> UpdateMany<En
 /// # Errors
 /// What the database says.
 pub async fn insert_below_limit(db: &impl ConnectionTrait, key: &ApiKey, secret_hash: &str) -> Result<bool> {
-    let (accounts, plans) = (Alias::new("accounts"), Alias::new("plans"));
-    let own = |column: &str| Expr::col((accounts.clone(), Alias::new(column.to_owned())));
-    let count = Query::select()
+    let live_ones = Query::select()
         .expr(Expr::col(Column::Id).count())
         .from(Entity)
         .and_where(Column::AccountId.eq(key.account_id))
@@ -124,7 +122,7 @@ pub async fn insert_below_limit(db: &impl ConnectionTrait, key: &ApiKey, secret_
         .cond_where(live(key.created_at))
         .to_owned();
     let settings = &key.settings;
-    let values: [(Column, SimpleExpr); 13] = [
+    let values: Vec<(Column, SimpleExpr)> = vec![
         (Column::Id, Expr::value(key.id)),
         (Column::AccountId, Expr::value(key.account_id)),
         (Column::RealmId, Expr::value(key.realm_id)),
@@ -138,25 +136,9 @@ pub async fn insert_below_limit(db: &impl ConnectionTrait, key: &ApiKey, secret_
         (Column::RateLimit, Expr::value(settings.rate_limit)),
         (Column::ExpiresAt, Expr::value(settings.expires_at)),
         (Column::CreatedAt, Expr::value(key.created_at)),
+        (Column::UpdatedAt, Expr::value(key.created_at)),
     ];
-    let mut select = Query::select();
-    let mut columns = Vec::new();
-    for (column, value) in values {
-        columns.push(column);
-        select.expr(value);
-    }
-    columns.push(Column::UpdatedAt);
-    select
-        .expr(Expr::value(key.created_at))
-        .from(accounts.clone())
-        .inner_join(plans.clone(), Expr::col((plans.clone(), Alias::new("id"))).equals((accounts.clone(), Alias::new("plan_id"))))
-        .and_where(own("id").eq(key.account_id))
-        .and_where(own("status").eq(AccountStatus::Active.as_str()))
-        .and_where(Expr::expr(SimpleExpr::SubQuery(None, Box::new(count.into()))).lt(Expr::col((plans, Alias::new("max_api_keys")))));
-    let mut insert = Query::insert();
-    insert.into_table(Entity).columns(columns);
-    insert.select_from(select).map_err(Error::internal)?;
-    Ok(db.execute(&insert).await?.rows_affected() == 1)
+    Ok(insert_below::<Entity>(db, values, key.account_id, Cap::ApiKeys, number(live_ones)).await?)
 }
 
 /// Writes a key that takes the place of another.

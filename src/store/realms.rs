@@ -1,9 +1,16 @@
 //! Realms and the hosts that lead to them.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, sea_query::Expr};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, ExprTrait as _, QueryFilter as _, QueryOrder as _,
+    sea_query::{Expr, Query},
+};
 
-use super::fault::taken;
+use super::{
+    fault::taken,
+    plan_caps::{Cap, insert_below, number},
+};
 use crate::domain::{
     Error, Result,
     id::{AccountId, RealmId},
@@ -63,6 +70,30 @@ pub async fn create(db: &impl ConnectionTrait, realm: &Realm) -> Result<()> {
     };
     Entity::insert(row).exec_without_returning(db).await.map_err(|error| taken(error, "name"))?;
     claim(db, realm.id, &realm.name, true, "name").await
+}
+
+/// The same if its account is active and has fewer realms than its plan allows; `false` if not. The caller holds the
+/// account's row, so that realms made at the same moment count each other.
+///
+/// # Errors
+/// [`Error::Taken`] if the name is another realm's name or domain.
+pub async fn create_below_limit(db: &impl ConnectionTrait, realm: &Realm) -> Result<bool> {
+    let own = Query::select().expr(Expr::col(Column::Id).count()).from(Entity).and_where(Column::AccountId.eq(realm.account_id)).to_owned();
+    let values = vec![
+        (Column::Id, Expr::value(realm.id)),
+        (Column::AccountId, Expr::value(realm.account_id)),
+        (Column::Name, Expr::value(realm.name.clone())),
+        (Column::Status, Expr::value(realm.status.as_str())),
+        (Column::Settings, Expr::value(settings_text(&realm.settings)?)),
+        (Column::CreatedAt, Expr::value(realm.created_at)),
+        (Column::UpdatedAt, Expr::value(realm.created_at)),
+    ];
+    let written = insert_below::<Entity>(db, values, realm.account_id, Cap::Realms, number(own)).await;
+    if !written.map_err(|error| taken(error, "name"))? {
+        return Ok(false);
+    }
+    claim(db, realm.id, &realm.name, true, "name").await?;
+    Ok(true)
 }
 
 async fn claim(db: &impl ConnectionTrait, id: RealmId, name: &str, is_name: bool, field: &'static str) -> Result<()> {

@@ -20,6 +20,7 @@ const OTHER: &str = "globex.example.com";
 const OWNER: &str = "canary-owner@example.com";
 const NEIGHBOUR: &str = "canary-neighbour@example.com";
 const STRANGER: &str = "stranger@example.com";
+const HOST: &str = "canary-host@example.com";
 
 /// Who calls an operation that asks for a session, and at which realm their credential is good.
 const CALLERS: [(&str, Option<&str>); 6] = [
@@ -60,12 +61,36 @@ async fn world(app: &TestApp) {
     app.place(&account, OWN, &owner.id, Role::Owner).await;
     app.user_in(OWN, NEIGHBOUR).await;
     app.user_in(OTHER, STRANGER).await;
+    // Somebody who invites the owner to an account of theirs.
+    let host = app.user_in(OWN, HOST).await;
+    let account = app.account("canary host", None, "pro").await;
+    app.place(&account, OWN, &host.id, Role::Owner).await;
+}
+
+/// The token of an invitation of the owner or of a newcomer to the host's account.
+async fn invitation(app: &TestApp, email: &str) -> String {
+    // So that one address may be mailed again.
+    app.advance(TimeDelta::minutes(20));
+    let (host, account) = (signed_in(app, OWN, HOST).await, account_named(app, "canary host").await);
+    let client = app.anonymous().bearer(&host.access);
+    if email == OWNER {
+        // Whoever is there already can't be invited.
+        let owner = signed_in(app, OWN, OWNER).await;
+        client.remove_member(&account, &owner.id).await;
+    }
+    client.invite(&account, email, "member").await.assert(201);
+    app.run_jobs().await;
+    app.last_mail(email).await.token()
 }
 
 /// The account that the owner has.
 async fn account_of(app: &TestApp) -> String {
+    account_named(app, "canary account").await
+}
+
+async fn account_named(app: &TestApp, name: &str) -> String {
     let accounts = realmgate::service::accounts::list(app.app(), &app.operator().await, None).await.unwrap();
-    accounts.iter().find(|account| account.name == "canary account").unwrap().id.to_string()
+    accounts.iter().find(|account| account.name == name).unwrap().id.to_string()
 }
 
 /// A row of the matrix, made anew for each question, because some secrets are good once.
@@ -133,6 +158,24 @@ async fn row(app: &TestApp, operation: &str) -> Row {
             };
             Row { path: vec![("id", account.clone()), ("key_id", key.id)], ..in_account(body, good) }
         }
+        "list_members" | "list_invitations" => in_account(None, 200),
+        "update_member" | "remove_member" => {
+            let member = app.user_in(OWN, &format!("canary-{}@example.com", tick(app))).await;
+            app.place(&account, OWN, &member.id, Role::Member).await;
+            let (body, good) = if operation == "update_member" { (Some(json!({ "role": "admin" })), 200) } else { (None, 204) };
+            Row { path: vec![("id", account.clone()), ("user_id", member.id)], ..in_account(body, good) }
+        }
+        "create_invitation" => in_account(Some(json!({ "email": format!("canary-{}@example.com", tick(app)) })), 201),
+        "revoke_invitation" => {
+            let owner = signed_in(app, OWN, OWNER).await;
+            let made = app.anonymous().bearer(&owner.access).invite(&account, &format!("canary-{}@example.com", tick(app)), "member").await.assert(201);
+            Row { path: vec![("id", account.clone()), ("invitation_id", made.at("/id"))], ..in_account(None, 204) }
+        }
+        "accept_invitation" => row(json!({ "token": invitation(app, OWNER).await }), 200, 400),
+        "sign_up_with_invitation" => {
+            let email = format!("canary-{}@example.com", tick(app));
+            row(json!({ "token": invitation(app, &email).await, "name": "N", "password": PASSWORD }), 201, 400)
+        }
         other => panic!("the operation {other} has no row in the tenancy matrix: add it"),
     }
 }
@@ -186,6 +229,14 @@ on_both!(every_operation_with_a_session_by_everybody_at_every_realm, |app| {
                     Some(_) if ["update_plan", "set_account_plan"].contains(&operation.id.as_str()) => 403,
                     // Everybody may do this to what is theirs; the id in the path is the owner's.
                     Some(_) if (operation.has_path_id() || operation.id == "create_account") && caller != "the owner" => 404,
+                    // An invitation is for one address of one realm.
+                    Some(home) if operation.id == "accept_invitation" && caller != "the owner" => {
+                        if home == OWN {
+                            403
+                        } else {
+                            400
+                        }
+                    }
                     Some(_) if operation.id == "verify_credential" && caller != "the owner" => 403,
                     Some(_) => row.good,
                 };
@@ -262,6 +313,7 @@ on_both!(what_is_of_another_realm_looks_like_what_does_not_exist, |app| {
         ("/api/v1/auth/verify-email", "verify_email", "token"),
         ("/api/v1/auth/password/reset", "reset_password", "token"),
         ("/api/v1/auth/unlock-sign-in", "unlock_sign_in", "token"),
+        ("/api/v1/invitations/sign-up", "sign_up_with_invitation", "token"),
     ] {
         let row = row(&app, operation).await;
         let foreign = comparable(&there.post(path, row.body.as_ref().unwrap()).await);

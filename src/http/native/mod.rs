@@ -7,10 +7,13 @@ mod accounts;
 mod api_keys;
 mod auth;
 mod examples;
+mod joining;
 mod key_wire;
 mod limit_wire;
 mod limits;
 mod me;
+mod member_wire;
+mod members;
 mod usage;
 mod usage_wire;
 mod verify;
@@ -41,7 +44,17 @@ enum Group {
 
 /// Every operation of the dialect.
 pub(super) fn operations() -> impl OpenApi {
-    (auth::AuthApi, me::MeApi, accounts::AccountsApi, api_keys::ApiKeysApi, usage::UsageApi, verify::VerifyApi, limits::LimitsApi)
+    (
+        auth::AuthApi,
+        me::MeApi,
+        accounts::AccountsApi,
+        members::MembersApi,
+        joining::JoiningApi,
+        api_keys::ApiKeysApi,
+        usage::UsageApi,
+        verify::VerifyApi,
+        limits::LimitsApi,
+    )
 }
 
 /// The dialect as a poem service with its OpenAPI document.

@@ -37,6 +37,10 @@ pub(super) enum Notice {
     PasswordChanged,
     /// Another session is over.
     SessionEnded,
+    /// The person has a place in an account.
+    Joined,
+    /// The same, with a user that was made for it.
+    JoinedNew,
 }
 
 impl Notice {
@@ -52,6 +56,8 @@ impl Notice {
             Self::ProfileSaved => "page.told.profile_saved",
             Self::PasswordChanged => "page.told.password_changed",
             Self::SessionEnded => "page.told.session_ended",
+            Self::Joined => "page.told.joined",
+            Self::JoinedNew => "page.told.joined_new",
         }
     }
 }

@@ -8,6 +8,7 @@ mod account;
 mod cookies;
 mod csrf;
 mod flow;
+mod invitation;
 mod pages;
 mod sign_in;
 mod sign_up;
@@ -17,5 +18,5 @@ use poem::Route;
 
 /// Adds all pages.
 pub(super) fn routes(route: Route) -> Route {
-    account::routes(sign_up::routes(sign_in::routes(pages::routes(route))))
+    account::routes(invitation::routes(sign_up::routes(sign_in::routes(pages::routes(route)))))
 }

@@ -71,7 +71,14 @@ fn pages_in(language: Language, text: &str) -> Vec<(&'static str, String)> {
         notice: Some(own()),
         faults: vec![Fault { field: "phone".to_owned(), text: own() }],
     };
+    let invitation = |offer| InvitationPage { realm: own(), account: own(), role: "admin", token: own(), csrf: own(), offer };
+    let wrong = vec![Fault { field: "password".to_owned(), text: own() }];
     vec![
+        page(views, "invitation", &invitation(Offer::SignUp { email: own(), name: own(), min: 8, faults: wrong })),
+        page(views, "invitation-plain", &invitation(Offer::SignUp { email: own(), name: own(), min: 8, faults: vec![] })),
+        page(views, "invitation-join", &invitation(Offer::Join)),
+        page(views, "invitation-known", &invitation(Offer::SignIn("/ui/sign-in".to_owned()))),
+        page(views, "invitation-somebody-else", &invitation(Offer::SignOut("/ui/sign-out".to_owned()))),
         page(views, "sign-in", &sign_in),
         page(views, "sign-in-plain", &SignInPage { sign_up: None, notice: None, faults: vec![], ..sign_in.clone() }),
         page(views, "sign-up", &sign_up),
@@ -174,7 +181,7 @@ fn what_people_typed_is_harmless_on_every_page() {
 #[test]
 fn faults_are_announced_and_tied_to_their_field() {
     for (name, html) in pages("Acme") {
-        let alerts = usize::from(["verify-failed", "reset", "forgot", "setup", "sign-in", "sign-up", "code", "account"].contains(&name));
+        let alerts = usize::from(["verify-failed", "reset", "forgot", "setup", "sign-in", "sign-up", "code", "account", "invitation"].contains(&name));
         assert_eq!(html.matches("role=\"alert\"").count(), alerts, "{name}");
         assert_eq!(html.contains("<title>Error: "), alerts == 1, "{name}");
         assert_eq!(html.contains("aria-invalid=\"true\""), alerts == 1 && name != "setup", "{name}");
@@ -189,6 +196,9 @@ fn forms_post_what_their_handlers_take() {
         ("reset", "/ui/reset-password", &["csrf", "token", "password"]),
         ("forgot", "/ui/forgot-password", &["csrf", "email"]),
         ("unlock", "/ui/unlock-sign-in", &["csrf", "token"]),
+        ("invitation", "/ui/invitation", &["csrf", "token", "name", "password"]),
+        ("invitation-plain", "/ui/invitation", &["csrf", "token", "name", "password"]),
+        ("invitation-join", "/ui/invitation/accept", &["csrf", "token"]),
         ("setup", "/ui/setup", &["csrf", "token", "name", "email", "password"]),
         ("sign-in", "/ui/sign-in", &["csrf", "return_to", "email", "password"]),
         ("sign-up", "/ui/sign-up", &["csrf", "return_to", "name", "email", "password", "company"]),

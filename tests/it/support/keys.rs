@@ -65,6 +65,22 @@ impl TestApp {
         self.app().caches.forget_user(realm, user);
     }
 
+    /// Gives a user of the root realm a place in an account, whatever it was before.
+    pub async fn place_anew(&self, account: &str, user: &str, role: Role) {
+        let (user_id, account_id) = (self.id_literal(user), self.id_literal(account));
+        let delete = format!("DELETE FROM memberships WHERE account_id = {account_id} AND user_id = {user_id}");
+        sea_orm::ConnectionTrait::execute_unprepared(&self.app().db.write, &delete).await.expect("no place");
+        self.place(account, "localhost", user, role).await;
+    }
+
+    /// An id as plain SQL has to spell it.
+    pub fn id_literal(&self, id: &str) -> String {
+        match sea_orm::ConnectionTrait::get_database_backend(&self.app().db.read) {
+            sea_orm::DbBackend::Postgres => format!("'{id}'"),
+            _ => format!("x'{}'", id.replace('-', "")),
+        }
+    }
+
     /// Signs in again: what a step-up asks for.
     pub async fn again(&self, owner: &Owner) -> User {
         self.anonymous().log_in(&owner.email, PASSWORD).await.user("localhost", &owner.email)

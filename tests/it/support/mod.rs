@@ -8,6 +8,7 @@ pub mod browser;
 pub mod client;
 pub mod database;
 pub mod keys;
+pub mod members;
 pub(crate) mod people;
 mod raw;
 pub mod server;
