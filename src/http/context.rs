@@ -20,7 +20,7 @@ use crate::{
         realm::{Family, Realm},
         scope,
     },
-    service::{Client, Ctx, Principal, credentials, limits, realms},
+    service::{Client, Ctx, Principal, SignedIn, credentials, limits, realms},
 };
 
 /// Names of the security schemes: the access rules, as the OpenAPI files show them.
@@ -107,6 +107,25 @@ async fn public(req: &Request) -> Result<Ctx> {
     let origin = origin(req)?;
     // Before anything is looked up: a made-up realm costs a read.
     limits::address(origin.app, origin.client.ip, Rule::Address, &origin.meter).await?;
+    unproved(req, origin).await
+}
+
+/// The context of one of our pages, which counts against the account of `person`, whom the browser's session is of; without
+/// one against the address. Of which realm the page is, and so whether they are signed in there, is for the page to say.
+pub(super) async fn of_page(req: &Request, person: Option<&(Arc<Realm>, SignedIn)>) -> Result<Ctx> {
+    let origin = origin(req)?;
+    match person {
+        None => limits::address(origin.app, origin.client.ip, Rule::Address, &origin.meter).await?,
+        Some((realm, person)) => {
+            let (client, request_id, meter) = (origin.client.clone(), origin.request_id.clone(), origin.meter.clone());
+            let ctx = Ctx { realm: Arc::clone(realm), principal: Principal::User(person.clone()), client, request_id, meter };
+            limits::charge(origin.app, &ctx).await?;
+        }
+    }
+    unproved(req, origin).await
+}
+
+async fn unproved(req: &Request, origin: Origin<'_>) -> Result<Ctx> {
     let realm = realms::resolve(origin.app, origin.named, origin.host.as_deref()).await?;
     served(req, &realm)?;
     Ok(Ctx { realm, principal: Principal::Anonymous, client: origin.client, request_id: origin.request_id, meter: origin.meter })

@@ -34,12 +34,36 @@ pub struct Known {
     pub realm: Arc<Realm>,
     /// The account that it acts for, with its plan.
     pub terms: Arc<Terms>,
-    /// What it may do at this moment.
-    pub scopes: Vec<String>,
+    /// Whether it is of a person who administers the account.
+    manages: bool,
     pub key: Option<Arc<ApiKey>>,
     pub expires_at: Option<DateTime<Utc>>,
     /// Why it lets nobody in, if so, before it is asked what for.
     pub fault: Option<Code>,
+}
+
+impl Known {
+    /// What it may do at this moment: of a key what its realm still knows of what it was given, of owners and admins all
+    /// that their realm knows. Looked up and never copied, for this is asked at every call.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        let (settings, key) = (&self.realm.settings, self.key.as_deref());
+        let of_key = key.into_iter().flat_map(|key| &key.settings.scopes).map(String::as_str).filter(|scope| scope::is_known(settings, scope));
+        let of_person = if key.is_none() { Some("openid") } else { None };
+        let of_realm = self.manages.then(|| scope::known(settings)).into_iter().flatten();
+        of_key.chain(of_person).chain(of_realm)
+    }
+
+    /// Whether `scope` is among them.
+    #[must_use]
+    pub fn may(&self, scope: &str) -> bool {
+        self.scopes().any(|own| own == scope)
+    }
+
+    /// All of them with blanks between, as RFC 6749 writes them.
+    #[must_use]
+    pub fn scope_text(&self) -> String {
+        self.scopes().collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// The credential's owner and rights; `None` if it is none of ours.
@@ -69,8 +93,7 @@ pub async fn api_key(app: &App, credential: &str) -> Result<Option<Known>> {
         KeyStatus::Active if !terms.account.is_active() || realm.status != RealmStatus::Active => Some(Code::Disabled),
         KeyStatus::Active => None,
     };
-    let scopes = key.settings.scopes.iter().filter(|scope| scope::is_known(&realm.settings, scope)).cloned().collect();
-    Ok(Some(Known { kind: Kind::ApiKey, subject: key.id.0, realm, terms, scopes, expires_at: key.settings.expires_at, fault, key: Some(key) }))
+    Ok(Some(Known { kind: Kind::ApiKey, subject: key.id.0, realm, terms, manages: false, expires_at: key.settings.expires_at, fault, key: Some(key) }))
 }
 
 /// Who calls one of our own operations: a person with an access token, or a program with a key.
@@ -146,13 +169,9 @@ async fn of_person(app: &App, realm: RealmId, user: UserId, expires_at: Option<D
     let realm = realms::get(app, realm).await?;
     let (account, role) = acting_for(&realm, &profile);
     let terms = limits::terms(app, account).await?;
-    // Owners and admins may do all that their realm knows; others have what their token says.
-    let mut scopes = vec!["openid".to_owned()];
-    if matches!(role, Some(Role::Owner | Role::Admin)) {
-        scopes.extend(scope::known(&realm.settings).map(str::to_owned));
-    }
+    let manages = matches!(role, Some(Role::Owner | Role::Admin));
     let fault = fault.or(if terms.account.is_active() { None } else { Some(Code::Disabled) });
-    Ok(Some(Known { kind: Kind::AccessToken, subject: user.0, realm, terms, scopes, key: None, expires_at, fault }))
+    Ok(Some(Known { kind: Kind::AccessToken, subject: user.0, realm, terms, manages, key: None, expires_at, fault }))
 }
 
 /// The account that a person acts for, and as what: the first that they belong to, else the one that owns their realm,

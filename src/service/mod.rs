@@ -148,7 +148,7 @@ impl Ctx {
     /// [`Error::InsufficientScope`].
     pub fn require_scope(&self, scope: &'static str) -> Result<()> {
         match &self.principal {
-            Principal::Key(known) if !known.scopes.iter().any(|own| own == scope) => Err(Error::InsufficientScope { scope }),
+            Principal::Key(known) if !known.may(scope) => Err(Error::InsufficientScope { scope }),
             _ => Ok(()),
         }
     }

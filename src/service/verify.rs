@@ -150,8 +150,7 @@ fn refusal(question: &Question<'_>, known: &Known) -> Option<Code> {
     {
         return Some(Code::IpNotAllowed);
     }
-    let has = |scope: &String| known.scopes.contains(scope);
-    if question.scopes.iter().all(has) { None } else { Some(Code::InsufficientScope) }
+    if question.scopes.iter().all(|scope| known.may(scope)) { None } else { Some(Code::InsufficientScope) }
 }
 
 /// Counts what came of a key.

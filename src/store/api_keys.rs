@@ -158,14 +158,13 @@ pub async fn find(db: &impl ConnectionTrait, account: AccountId, id: ApiKeyId) -
     Entity::find_by_id(id).filter(Column::AccountId.eq(account)).one(db).await?.map(key).transpose()
 }
 
-/// A key that somebody shows as a credential, with the SHA-256 of its secret in hex, which tells whether it is theirs.
+/// A key that somebody shows as a credential, by its id and the SHA-256 of its secret in hex: good or ended, or `None` for
+/// an id that is none and for a wrong secret alike, after the same work.
 ///
 /// # Errors
 /// What the database says.
-pub async fn find_shown(db: &impl ConnectionTrait, id: ApiKeyId) -> Result<Option<(ApiKey, String)>> {
-    let Some(row) = Entity::find_by_id(id).one(db).await? else { return Ok(None) };
-    let hash = row.secret_hash.clone();
-    Ok(Some((key(row)?, hash)))
+pub async fn find_shown(db: &impl ConnectionTrait, id: ApiKeyId, secret_hash: &str) -> Result<Option<ApiKey>> {
+    Entity::find_by_id(id).filter(Column::SecretHash.eq(secret_hash)).one(db).await?.map(key).transpose()
 }
 
 /// An account's keys in the order of their making, revoked ones too.

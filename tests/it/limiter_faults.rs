@@ -3,6 +3,10 @@
 
 use std::{
     process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -10,8 +14,16 @@ use realmgate::{
     domain::limit::{Ask, Key, Rule, Standing},
     limiter::{Books, Limiter, Shared},
 };
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
 
-use crate::support::server::eventually;
+use crate::support::{
+    Backend, TestApp,
+    keys::{self, plain_key},
+    server::eventually,
+};
 
 /// A Redis server that ends with its test.
 struct OwnRedis {
@@ -144,4 +156,94 @@ async fn a_stopped_frozen_or_emptied_redis_neither_opens_nor_closes_limits() {
     redis.signal("-CONT");
     back_to_shared(&nodes[0]).await;
     assert!(take(&nodes[0], 6).await.admitted);
+}
+
+/// A line to a server whose answers take their time.
+struct SlowLine {
+    port: u16,
+    delay: Arc<AtomicU64>,
+}
+
+impl SlowLine {
+    async fn to(server: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let delay = Arc::new(AtomicU64::new(0));
+        let span = Arc::clone(&delay);
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let span = Arc::clone(&span);
+                tokio::spawn(async move {
+                    let far = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+                    let ((mut near_in, mut near_out), (mut far_in, mut far_out)) = (near.into_split(), far.into_split());
+                    let there = tokio::io::copy(&mut near_in, &mut far_out);
+                    let back = async {
+                        let mut piece = [0; 4_096];
+                        while let Ok(length @ 1..) = far_in.read(&mut piece).await {
+                            tokio::time::sleep(Duration::from_millis(span.load(Ordering::Relaxed))).await;
+                            if near_out.write_all(&piece[..length]).await.is_err() {
+                                break;
+                            }
+                        }
+                    };
+                    tokio::join!(there, back)
+                });
+            }
+        });
+        Self { port, delay }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_slow_redis_verifying_goes_on_and_falls_back_to_the_share() {
+    let Some(redis) = OwnRedis::start().await else {
+        eprintln!("NOT RUN: redis-server is not installed");
+        return;
+    };
+    let line = SlowLine::to(redis.port).await;
+    let url = format!("redis://127.0.0.1:{}", line.port);
+    let app = TestApp::limited(Backend::Sqlite, |settings| (settings.redis_url, settings.nodes) = (Some(url.into()), 2)).await.unwrap();
+    app.app().limiter.set_nodes(2);
+    let ada = app.owner("ada@example.com").await;
+    let key = keys::Key::of(app.anonymous().bearer(&ada.user.access).make_key(&ada.account, &plain_key()).await);
+    app.set_plan(&ada.account, "starter").await;
+    let ask = async || {
+        let started = Instant::now();
+        let status = app.anonymous().bearer(&key.text).get("/gateway/nginx?scope=chat:read").await.status.as_u16();
+        (status, started.elapsed())
+    };
+    assert_eq!(ask().await.0, 204);
+    assert_eq!(app.app().limiter.books(), Books::Shared);
+
+    // Each call waits for its answer and no longer, and is counted for all; after five seconds of it nobody waits any more.
+    line.delay.store(200, Ordering::Relaxed);
+    let (started, mut slow, mut slowest) = (Instant::now(), 0, Duration::ZERO);
+    while app.app().limiter.books() == Books::Shared {
+        let (status, took) = ask().await;
+        assert_eq!(status, 204);
+        (slow, slowest) = (slow + 1, slowest.max(took));
+        assert!(started.elapsed() < Duration::from_secs(15), "it was waited for all the time");
+    }
+    println!("measured: {slow} calls waited, {slowest:?} at most, for {:?} in all", started.elapsed());
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+
+    // By its share: half of 500, what went before included, and nobody waits.
+    let (mut admitted, mut refused, started) = (0, 0, Instant::now());
+    for _ in 0..400 {
+        match ask().await.0 {
+            204 => admitted += 1,
+            429 => refused += 1,
+            other => panic!("{other}"),
+        }
+    }
+    let each = started.elapsed() / 400;
+    println!("measured: by the share {admitted} admitted, {refused} refused, {each:?} each");
+    assert!(admitted + slow <= 250 && admitted + slow >= 245, "{admitted} after {slow}");
+    assert!(each < Duration::from_millis(100), "{each:?}");
+    assert_eq!(app.app().limiter.books(), Books::Share, "an answer after 200 ms is none");
+
+    // It heals by itself, and what was admitted meanwhile is remembered.
+    line.delay.store(0, Ordering::Relaxed);
+    back_to_shared(&app.app().limiter).await;
+    assert!(ask().await.1 < Duration::from_secs(1));
 }

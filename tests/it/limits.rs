@@ -3,9 +3,9 @@
 
 use chrono::TimeDelta;
 use realmgate::{
-    domain::account::PlanChange,
+    domain::{account::PlanChange, id::NodeId},
     limiter::{Books, Limiter, Shared},
-    service::{accounts, plans},
+    service::{accounts, nodes, plans},
 };
 use serde_json::json;
 
@@ -13,6 +13,7 @@ use crate::support::{
     Backend, Client, Node, PASSWORD, TestApp, User,
     at_once::at_once,
     books::{own_prefix, redis_url},
+    tab::Tab,
 };
 
 /// Both sets of parts that people run; the second one only where its servers are.
@@ -66,6 +67,40 @@ async fn an_account_has_its_plans_limit_whoever_of_it_calls() {
         // Somebody else has their own.
         let bob = app.user("bob@example.com").await;
         me(&app.node, &bob).get("/api/v1/me").await.assert(200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_signed_in_at_the_pages_counts_against_their_account() {
+    for app in installations().await {
+        let ada = app.user("ada@example.com").await;
+        let mut tab = Tab::new(app.anonymous());
+        tab.sign_in("ada@example.com", PASSWORD).await.assert(303);
+        let page = tab.get("/ui/account").await.assert(200);
+        assert_eq!((page.header("ratelimit-policy").as_str(), page.header("x-ratelimit-remaining").as_str()), (r#""account";q=100;w=60"#, "99"));
+        // Forms too, and pages that need no session; each counts once.
+        let page = tab.post("/ui/account/profile", &[("name", "Ada"), ("company", ""), ("country", ""), ("phone", "")]).await.assert(303);
+        assert_eq!(page.header("x-ratelimit-remaining"), "98");
+        for (left, path) in ["/ui/forgot-password", "/ui/sign-up", "/ui/invitation?token=x", "/ui/verify-email?token=x"].iter().enumerate() {
+            let page = tab.get(path).await;
+            assert_eq!(page.header("x-ratelimit-remaining"), (97 - left).to_string(), "{path}");
+        }
+        let mut admitted = 0;
+        while tab.get("/ui/account").await.status != 429 {
+            admitted += 1;
+        }
+        assert_eq!(admitted, 94);
+        let refused = me(&app.node, &ada).get("/api/v1/me").await.assert_problem(429, "rate_limited");
+        assert_eq!(refused.at("/limit"), "account", "one account, whatever the credential");
+        // The address has what it had, and a cookie that is nobody's is a stranger's.
+        let page = app.anonymous().get("/ui/sign-in").await.assert(200);
+        assert!(page.header("ratelimit-policy").starts_with("\"address\";"), "{}", page.header("ratelimit-policy"));
+        let before: u32 = page.header("x-ratelimit-remaining").parse().unwrap();
+        for cookie in ["realmgate_session=x", "realmgate_session=x.localhost", &format!("realmgate_session={}.localhost", "A".repeat(64))] {
+            app.anonymous().header("cookie", cookie).get("/ui/account").await.assert(303);
+        }
+        let page = app.anonymous().get("/ui/sign-in").await.assert(200);
+        assert_eq!(page.header("x-ratelimit-remaining"), (before - 4).to_string());
     }
 }
 
@@ -217,4 +252,45 @@ async fn without_redis_each_node_admits_its_share_and_recovers() {
     }
     assert_eq!((admitted, limiter.books()), (25, Books::Share));
     assert_eq!(limiter.judged_alone(), 200);
+}
+
+/// How much a node admits of 100 while Redis does not answer.
+async fn share_of(node: &Node, subject: u8) -> u32 {
+    use realmgate::domain::limit::{Ask, Key, Rule};
+    let ask = Ask { key: Key::address(Rule::Address, [192, 0, 2, subject].into()), limit: 100 };
+    let mut admitted = 0;
+    for _ in 0..150 {
+        admitted += u32::from(node.app.limiter.take(&[ask], 1, crate::support::start()).await[0].admitted);
+    }
+    admitted
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_share_is_the_limit_by_the_nodes_that_live() {
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        // Nothing listens there.
+        let Some(app) = TestApp::limited(backend, |settings| settings.redis_url = Some("redis://127.0.0.1:1".into())).await else { continue };
+        let (second, third) = (app.join(2).await, app.join(3).await);
+        let ids = [1, 2, 3].map(|seed| NodeId::new(app.app().clock.now(), &realmgate::crypto::entropy::SeededEntropy::new(seed)));
+        let stamp = async |node: &Node, id: usize| nodes::stamp(&node.app, ids[id]).await.unwrap();
+        stamp(&app.node, 0).await;
+        assert_eq!(share_of(&app.node, 1).await, 100, "alone");
+        stamp(&second, 1).await;
+        stamp(&third, 2).await;
+        stamp(&app.node, 0).await;
+        stamp(&second, 1).await;
+        assert_eq!((share_of(&app.node, 2).await, share_of(&second, 2).await, share_of(&third, 2).await), (34, 34, 34));
+        // One that stops is gone at once, one that dies after a minute.
+        nodes::leave(&third.app, ids[2]).await.unwrap();
+        stamp(&app.node, 0).await;
+        assert_eq!(share_of(&app.node, 3).await, 50);
+        app.advance(TimeDelta::seconds(61));
+        stamp(&app.node, 0).await;
+        assert_eq!(share_of(&app.node, 4).await, 100);
+        // Where the number is set, nobody is counted.
+        let told = app.join_with(4, |settings| settings.nodes = 4).await;
+        stamp(&told, 1).await;
+        assert_eq!(share_of(&told, 5).await, 25);
+        assert_eq!(app.count("nodes").await, 2);
+    }
 }

@@ -74,7 +74,7 @@ fn put(headers: &mut HeaderMap, known: &Known) {
         (ACCOUNT, &account),
         (REALM, &known.realm.name),
         (PLAN, &known.terms.plan.id),
-        (SCOPES, &known.scopes.join(" ")),
+        (SCOPES, &known.scope_text()),
         (METHOD, known.kind.as_str()),
         (KEY_ID, key.as_deref().unwrap_or_default()),
     ] {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     domain::limit::Standing,
     http::{payload::Instant, secret_text::SecretText},
-    service::verify::Verdict,
+    service::verify::{Known, Verdict},
 };
 
 /// A credential, and what it is wanted for.
@@ -110,7 +110,7 @@ impl VerdictOut {
             realm: known.map(|known| known.realm.name.clone()),
             account: known.map(|known| known.terms.account.id.to_string()),
             plan: known.map(|known| known.terms.plan.id.clone()),
-            scopes: known.map(|known| known.scopes.clone()),
+            scopes: known.map(|known| known.scopes().map(str::to_owned).collect()),
             key_id: key.map(|key| key.id.to_string()),
             name: key.map(|key| key.settings.name.clone()),
             expires_at: known.and_then(|known| known.expires_at).map(Instant),
@@ -165,7 +165,7 @@ impl IntrospectionOut {
         let known = known.as_ref();
         Self {
             active,
-            scope: known.map(|known| known.scopes.join(" ")),
+            scope: known.map(Known::scope_text),
             client_id: known.and_then(|known| known.key.as_ref()).map(|key| key.id.to_string()),
             token_type: known.map(|_| "Bearer".to_owned()),
             exp: known.and_then(|known| known.expires_at).map(|at| at.timestamp()),

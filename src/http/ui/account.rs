@@ -10,11 +10,10 @@ use poem::{
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{csrf::Tie, flow::Notice, sign_in::Arrival, visit::Visit};
+use super::{csrf::Tie, flow::Notice, guest::Guest, sign_in::Arrival, visit::Visit};
 use crate::{
     domain::{Error, user::User},
     http::{
-        context::Public,
         failure::Failure,
         route,
         view::{AccountPage, Fault, ProfileFields, SessionItem},
@@ -58,8 +57,8 @@ struct Ending {
 }
 
 #[handler]
-async fn show(req: &Request, ctx: Public, arrival: Query<Arrival>) -> Result<Response> {
-    let mut visit = Visit::of_person(req, ctx.0, arrival.realm.as_deref()).await?;
+async fn show(req: &Request, guest: Guest, arrival: Query<Arrival>) -> Result<Response> {
+    let mut visit = Visit::of_person(req, guest, arrival.realm.as_deref()).await?;
     if !visit.is_signed_in() {
         return Ok(visit.go("/ui/sign-in"));
     }
@@ -99,8 +98,8 @@ async fn page(mut visit: Visit<'_>, status: StatusCode, typed: Option<ProfileFie
 }
 
 /// A form of this page; the person may have been signed out meanwhile.
-async fn posted<'a>(req: &'a Request, ctx: Public, csrf: &str) -> Result<Result<Visit<'a>, Response>> {
-    let visit = Visit::posted(req, ctx.0, csrf, Tie::Session).await?;
+async fn posted<'a>(req: &'a Request, guest: Guest, csrf: &str) -> Result<Result<Visit<'a>, Response>> {
+    let visit = Visit::posted(req, guest, csrf, Tie::Session).await?;
     Ok(if visit.is_signed_in() { Ok(visit) } else { Err(visit.go("/ui/sign-in")) })
 }
 
@@ -110,9 +109,9 @@ fn done(mut visit: Visit<'_>, notice: Notice) -> Response {
 }
 
 #[handler]
-async fn take_profile(req: &Request, ctx: Public, fields: Form<Profile>) -> Result<Response> {
+async fn take_profile(req: &Request, guest: Guest, fields: Form<Profile>) -> Result<Response> {
     let Profile { csrf, name, company, country, phone } = fields.0;
-    let visit = match posted(req, ctx, &csrf).await? {
+    let visit = match posted(req, guest, &csrf).await? {
         Ok(visit) => visit,
         Err(reply) => return Ok(reply),
     };
@@ -129,9 +128,9 @@ async fn take_profile(req: &Request, ctx: Public, fields: Form<Profile>) -> Resu
 }
 
 #[handler]
-async fn take_password(req: &Request, ctx: Public, fields: Form<Passwords>) -> Result<Response> {
+async fn take_password(req: &Request, guest: Guest, fields: Form<Passwords>) -> Result<Response> {
     let Passwords { csrf, current_password, new_password } = fields.0;
-    let visit = match posted(req, ctx, &csrf).await? {
+    let visit = match posted(req, guest, &csrf).await? {
         Ok(visit) => visit,
         Err(reply) => return Ok(reply),
     };
@@ -150,8 +149,8 @@ async fn take_password(req: &Request, ctx: Public, fields: Form<Passwords>) -> R
 }
 
 #[handler]
-async fn take_end(req: &Request, ctx: Public, fields: Form<Ending>) -> Result<Response> {
-    let mut visit = match posted(req, ctx, &fields.csrf).await? {
+async fn take_end(req: &Request, guest: Guest, fields: Form<Ending>) -> Result<Response> {
+    let mut visit = match posted(req, guest, &fields.csrf).await? {
         Ok(visit) => visit,
         Err(reply) => return Ok(reply),
     };
@@ -173,8 +172,8 @@ async fn take_end(req: &Request, ctx: Public, fields: Form<Ending>) -> Result<Re
 }
 
 #[handler]
-async fn take_end_all(req: &Request, ctx: Public, fields: Form<Ending>) -> Result<Response> {
-    let mut visit = match posted(req, ctx, &fields.csrf).await? {
+async fn take_end_all(req: &Request, guest: Guest, fields: Form<Ending>) -> Result<Response> {
+    let mut visit = match posted(req, guest, &fields.csrf).await? {
         Ok(visit) => visit,
         Err(reply) => return Ok(reply),
     };

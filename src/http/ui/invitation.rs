@@ -14,12 +14,12 @@ use serde::Deserialize;
 use super::{
     csrf::Tie,
     flow::{Flow, Notice},
+    guest::Guest,
     visit::Visit,
 };
 use crate::{
     domain::{Error, return_to::ReturnTo},
     http::{
-        context::Public,
         failure::Failure,
         route,
         view::{Fault, InvitationPage, NoticePage, Offer, Tone},
@@ -60,8 +60,8 @@ struct AcceptFields {
 }
 
 #[handler]
-async fn show(req: &Request, ctx: Public, link: Query<Mailed>) -> Result<Response> {
-    let visit = Visit::shown(req, ctx.0, link.realm.as_deref()).await?;
+async fn show(req: &Request, guest: Guest, link: Query<Mailed>) -> Result<Response> {
+    let visit = Visit::shown(req, guest, link.realm.as_deref()).await?;
     page(visit, StatusCode::OK, link.0.token, String::new(), Vec::new()).await
 }
 
@@ -119,9 +119,9 @@ async fn refused(visit: Visit<'_>, error: Error, token: String, name: String) ->
 }
 
 #[handler]
-async fn take(req: &Request, ctx: Public, fields: Form<SignUpFields>) -> Result<Response> {
+async fn take(req: &Request, guest: Guest, fields: Form<SignUpFields>) -> Result<Response> {
     let SignUpFields { csrf, token, name, password } = fields.0;
-    let mut visit = Visit::posted(req, ctx.0, &csrf, Tie::Browser).await?;
+    let mut visit = Visit::posted(req, guest, &csrf, Tie::Browser).await?;
     match joining::sign_up(visit.app, &visit.ctx, &token, Newcomer { name: name.clone(), password }).await {
         Ok(joined) => {
             let realm = visit.ctx.realm.name.clone();
@@ -133,9 +133,9 @@ async fn take(req: &Request, ctx: Public, fields: Form<SignUpFields>) -> Result<
 }
 
 #[handler]
-async fn take_accept(req: &Request, ctx: Public, fields: Form<AcceptFields>) -> Result<Response> {
+async fn take_accept(req: &Request, guest: Guest, fields: Form<AcceptFields>) -> Result<Response> {
     let AcceptFields { csrf, token } = fields.0;
-    let mut visit = Visit::posted(req, ctx.0, &csrf, Tie::Session).await?;
+    let mut visit = Visit::posted(req, guest, &csrf, Tie::Session).await?;
     match joining::accept(visit.app, &visit.ctx, &token).await {
         Ok(_) => {
             visit.leave_notice(Notice::Joined);

@@ -8,6 +8,7 @@ mod account;
 mod cookies;
 mod csrf;
 mod flow;
+mod guest;
 mod invitation;
 mod pages;
 mod sign_in;

@@ -13,12 +13,12 @@ use serde::Deserialize;
 use super::{
     cookies::Cookie,
     csrf::{self, Tie},
+    guest::Guest,
 };
 use crate::{
     app::App,
     domain::{Error, device::KNOWN_FOR},
     http::{
-        context::Public,
         failure::Failure,
         html::{SharedViews, shown},
         route,
@@ -107,16 +107,16 @@ fn name_of(ctx: &Ctx) -> String {
 }
 
 #[handler]
-async fn show_verify(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, link: Query<Mailed>) -> Result<Response> {
-    let ctx = shown_in(&app, ctx.0, link.realm.as_deref()).await?;
+async fn show_verify(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, link: Query<Mailed>) -> Result<Response> {
+    let ctx = shown_in(&app, guest.ctx, link.realm.as_deref()).await?;
     let form = csrf::token(&app, req, &ctx.realm, Tie::Browser);
     let html = VerifyEmailPage { realm: name_of(&ctx), token: link.0.token, csrf: form.field.clone() };
     Ok(form.put_cookie(shown(&views, &ctx, &html)))
 }
 
 #[handler]
-async fn take_verify(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, fields: Form<Fields>) -> Result<Response> {
-    let ctx = posted_in(&app, req, ctx.0, &fields).await?;
+async fn take_verify(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, fields: Form<Fields>) -> Result<Response> {
+    let ctx = posted_in(&app, req, guest.ctx, &fields).await?;
     match verification::verify_by_token(&app, &ctx, &fields.token).await {
         Ok(_) => Ok(shown(&views, &ctx, &VerifyEmailDonePage { realm: name_of(&ctx), link: sign_in(&app, &views, &ctx) })),
         Err(Error::InvalidOneTimeToken) => Ok(verify_failed(&app, req, &views, &ctx, String::new(), Vec::new())),
@@ -131,8 +131,8 @@ fn verify_failed(app: &App, req: &Request, views: &SharedViews, ctx: &Ctx, email
 }
 
 #[handler]
-async fn take_resend(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, fields: Form<Fields>) -> Result<Response> {
-    let ctx = posted_in(&app, req, ctx.0, &fields).await?;
+async fn take_resend(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, fields: Form<Fields>) -> Result<Response> {
+    let ctx = posted_in(&app, req, guest.ctx, &fields).await?;
     match verification::resend(&app, &ctx, &fields.email).await {
         Ok(()) => Ok(mail_is_coming(&views, &ctx, "page.notice.verification_coming")),
         Err(Error::Invalid(faults)) => Ok(verify_failed(&app, req, &views, &ctx, fields.0.email, views.speak(ctx.language()).sentences(&faults))),
@@ -146,8 +146,8 @@ fn mail_is_coming(views: &SharedViews, ctx: &Ctx, says: &str) -> Response {
 }
 
 #[handler]
-async fn show_forgot(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, link: Query<Mailed>) -> Result<Response> {
-    let ctx = shown_in(&app, ctx.0, link.realm.as_deref()).await?;
+async fn show_forgot(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, link: Query<Mailed>) -> Result<Response> {
+    let ctx = shown_in(&app, guest.ctx, link.realm.as_deref()).await?;
     Ok(forgot(&app, req, &views, &ctx, String::new(), false, Vec::new()))
 }
 
@@ -158,8 +158,8 @@ fn forgot(app: &App, req: &Request, views: &SharedViews, ctx: &Ctx, email: Strin
 }
 
 #[handler]
-async fn take_forgot(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, fields: Form<Fields>) -> Result<Response> {
-    let ctx = posted_in(&app, req, ctx.0, &fields).await?;
+async fn take_forgot(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, fields: Form<Fields>) -> Result<Response> {
+    let ctx = posted_in(&app, req, guest.ctx, &fields).await?;
     match password_reset::request(&app, &ctx, &fields.email).await {
         Ok(()) => Ok(mail_is_coming(&views, &ctx, "page.notice.reset_coming")),
         Err(Error::Invalid(faults)) => {
@@ -170,8 +170,8 @@ async fn take_forgot(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedVie
 }
 
 #[handler]
-async fn show_reset(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, link: Query<Mailed>) -> Result<Response> {
-    let ctx = shown_in(&app, ctx.0, link.realm.as_deref()).await?;
+async fn show_reset(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, link: Query<Mailed>) -> Result<Response> {
+    let ctx = shown_in(&app, guest.ctx, link.realm.as_deref()).await?;
     if link.token.is_empty() {
         return Ok(forgot(&app, req, &views, &ctx, String::new(), true, Vec::new()));
     }
@@ -185,8 +185,8 @@ fn reset_form(app: &App, req: &Request, views: &SharedViews, ctx: &Ctx, token: S
 }
 
 #[handler]
-async fn take_reset(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, fields: Form<Fields>) -> Result<Response> {
-    let ctx = posted_in(&app, req, ctx.0, &fields).await?;
+async fn take_reset(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, fields: Form<Fields>) -> Result<Response> {
+    let ctx = posted_in(&app, req, guest.ctx, &fields).await?;
     let fields = fields.0;
     match password_reset::confirm(&app, &ctx, &fields.token, fields.password).await {
         Ok(()) => Ok(shown(&views, &ctx, &ResetPasswordDonePage { realm: name_of(&ctx), link: sign_in(&app, &views, &ctx) })),
@@ -199,16 +199,16 @@ async fn take_reset(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedView
 }
 
 #[handler]
-async fn show_unlock(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, link: Query<Mailed>) -> Result<Response> {
-    let ctx = shown_in(&app, ctx.0, link.realm.as_deref()).await?;
+async fn show_unlock(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, link: Query<Mailed>) -> Result<Response> {
+    let ctx = shown_in(&app, guest.ctx, link.realm.as_deref()).await?;
     let form = csrf::token(&app, req, &ctx.realm, Tie::Browser);
     let html = UnlockSignInPage { realm: name_of(&ctx), token: link.0.token, csrf: form.field.clone() };
     Ok(form.put_cookie(shown(&views, &ctx, &html)))
 }
 
 #[handler]
-async fn take_unlock(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, fields: Form<Fields>) -> Result<Response> {
-    let ctx = posted_in(&app, req, ctx.0, &fields).await?.on_device(Cookie::Device.read(&app, req.headers()).map(SecretString::from));
+async fn take_unlock(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, fields: Form<Fields>) -> Result<Response> {
+    let ctx = posted_in(&app, req, guest.ctx, &fields).await?.on_device(Cookie::Device.read(&app, req.headers()).map(SecretString::from));
     let notice =
         |says: &str, tone| shown(&views, &ctx, &NoticePage { realm: Some(name_of(&ctx)), says: says.to_owned(), tone, link: sign_in(&app, &views, &ctx) });
     match sign_in_link::follow(&app, &ctx, &fields.token).await {
@@ -225,8 +225,8 @@ async fn take_unlock(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedVie
 }
 
 #[handler]
-async fn show_setup(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, link: Query<Mailed>) -> Result<Response> {
-    Ok(setup_form(&app, req, &views, &ctx.0, link.0.token, (String::new(), String::new()), Vec::new()))
+async fn show_setup(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, link: Query<Mailed>) -> Result<Response> {
+    Ok(setup_form(&app, req, &views, &guest.ctx, link.0.token, (String::new(), String::new()), Vec::new()))
 }
 
 fn setup_form(app: &App, req: &Request, views: &SharedViews, ctx: &Ctx, token: String, typed: (String, String), errors: Vec<String>) -> Response {
@@ -237,8 +237,8 @@ fn setup_form(app: &App, req: &Request, views: &SharedViews, ctx: &Ctx, token: S
 }
 
 #[handler]
-async fn take_setup(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, ctx: Public, fields: Form<Fields>) -> Result<Response> {
-    let ctx = posted_in(&app, req, ctx.0, &fields).await?;
+async fn take_setup(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, fields: Form<Fields>) -> Result<Response> {
+    let ctx = posted_in(&app, req, guest.ctx, &fields).await?;
     let Fields { token, name, email, password, .. } = fields.0;
     let view = views.speak(ctx.language());
     let errors = match installation::set_up(&app, &ctx, &token, &name, &email, password).await {

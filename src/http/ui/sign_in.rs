@@ -13,12 +13,12 @@ use serde::Deserialize;
 use super::{
     csrf::Tie,
     flow::{Flow, Notice},
+    guest::Guest,
     visit::Visit,
 };
 use crate::{
     domain::{Error, return_to::ReturnTo},
     http::{
-        context::Public,
         failure::Failure,
         route,
         view::{Fault, SignInPage, SignOutPage},
@@ -59,8 +59,8 @@ struct SignOutFields {
 }
 
 #[handler]
-async fn show(req: &Request, ctx: Public, arrival: Query<Arrival>) -> Result<Response> {
-    let mut visit = Visit::shown(req, ctx.0, arrival.realm.as_deref()).await?;
+async fn show(req: &Request, guest: Guest, arrival: Query<Arrival>) -> Result<Response> {
+    let mut visit = Visit::shown(req, guest, arrival.realm.as_deref()).await?;
     let flow = visit.flow();
     let place = visit.place(arrival.return_to.as_deref().or(flow.return_to.as_deref()));
     if visit.is_signed_in() {
@@ -93,9 +93,9 @@ fn enter(visit: Visit<'_>, place: Option<&ReturnTo>) -> Response {
 }
 
 #[handler]
-async fn take(req: &Request, ctx: Public, fields: Form<SignInFields>) -> Result<Response> {
+async fn take(req: &Request, guest: Guest, fields: Form<SignInFields>) -> Result<Response> {
     let SignInFields { csrf, email, password, return_to } = fields.0;
-    let mut visit = Visit::posted(req, ctx.0, &csrf, Tie::Browser).await?;
+    let mut visit = Visit::posted(req, guest, &csrf, Tie::Browser).await?;
     let place = visit.place(Some(&return_to));
     let (status, faults, wait) = match login::on_pages(visit.app, &visit.ctx, &email, &password, visit.had).await {
         Ok(entered) => {
@@ -121,8 +121,8 @@ async fn take(req: &Request, ctx: Public, fields: Form<SignInFields>) -> Result<
 }
 
 #[handler]
-async fn show_sign_out(req: &Request, ctx: Public, arrival: Query<Arrival>) -> Result<Response> {
-    let mut visit = Visit::of_person(req, ctx.0, arrival.realm.as_deref()).await?;
+async fn show_sign_out(req: &Request, guest: Guest, arrival: Query<Arrival>) -> Result<Response> {
+    let mut visit = Visit::of_person(req, guest, arrival.realm.as_deref()).await?;
     if !visit.is_signed_in() {
         return Ok(visit.go("/ui/sign-in"));
     }
@@ -131,8 +131,8 @@ async fn show_sign_out(req: &Request, ctx: Public, arrival: Query<Arrival>) -> R
 }
 
 #[handler]
-async fn take_sign_out(req: &Request, ctx: Public, fields: Form<SignOutFields>) -> Result<Response> {
-    let mut visit = Visit::posted(req, ctx.0, &fields.csrf, Tie::Session).await?;
+async fn take_sign_out(req: &Request, guest: Guest, fields: Form<SignOutFields>) -> Result<Response> {
+    let mut visit = Visit::posted(req, guest, &fields.csrf, Tie::Session).await?;
     if visit.is_signed_in() {
         sessions::log_out(visit.app, &visit.ctx).await.map_err(Failure::from)?;
     }

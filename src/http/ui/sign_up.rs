@@ -13,13 +13,13 @@ use serde::Deserialize;
 use super::{
     csrf::Tie,
     flow::{Flow, Notice},
+    guest::Guest,
     sign_in::Arrival,
     visit::Visit,
 };
 use crate::{
     domain::{Error, return_to::ReturnTo},
     http::{
-        context::Public,
         failure::Failure,
         route,
         view::{CodePage, Fault, NoticePage, SignUpPage, Tone},
@@ -58,8 +58,8 @@ struct CodeFields {
 }
 
 #[handler]
-async fn show(req: &Request, ctx: Public, arrival: Query<Arrival>) -> Result<Response> {
-    let visit = Visit::shown(req, ctx.0, arrival.realm.as_deref()).await?;
+async fn show(req: &Request, guest: Guest, arrival: Query<Arrival>) -> Result<Response> {
+    let visit = Visit::shown(req, guest, arrival.realm.as_deref()).await?;
     let place = visit.place(arrival.return_to.as_deref());
     if visit.is_signed_in() {
         return Ok(visit.go("/ui/account"));
@@ -93,9 +93,9 @@ fn form(mut visit: Visit<'_>, status: StatusCode, typed: SignUpFields, place: Op
 }
 
 #[handler]
-async fn take(req: &Request, ctx: Public, fields: Form<SignUpFields>) -> Result<Response> {
+async fn take(req: &Request, guest: Guest, fields: Form<SignUpFields>) -> Result<Response> {
     let mut fields = fields.0;
-    let mut visit = Visit::posted(req, ctx.0, &fields.csrf, Tie::Browser).await?;
+    let mut visit = Visit::posted(req, guest, &fields.csrf, Tie::Browser).await?;
     let place = visit.place(Some(&fields.return_to));
     let (name, email, password) = (fields.name.clone(), fields.email.clone(), std::mem::take(&mut fields.password));
     let input = SignUp { name, email, password, company: Some(fields.company.clone()), country: None, phone: None };
@@ -119,8 +119,8 @@ async fn take(req: &Request, ctx: Public, fields: Form<SignUpFields>) -> Result<
 }
 
 #[handler]
-async fn show_code(req: &Request, ctx: Public, arrival: Query<Arrival>) -> Result<Response> {
-    let mut visit = Visit::shown(req, ctx.0, arrival.realm.as_deref()).await?;
+async fn show_code(req: &Request, guest: Guest, arrival: Query<Arrival>) -> Result<Response> {
+    let mut visit = Visit::shown(req, guest, arrival.realm.as_deref()).await?;
     let notice = visit.take_notice();
     Ok(code_form(visit, StatusCode::OK, String::new(), notice, Vec::new()))
 }
@@ -143,9 +143,9 @@ fn code_form(mut visit: Visit<'_>, status: StatusCode, typed: String, notice: Op
 }
 
 #[handler]
-async fn take_code(req: &Request, ctx: Public, fields: Form<CodeFields>) -> Result<Response> {
+async fn take_code(req: &Request, guest: Guest, fields: Form<CodeFields>) -> Result<Response> {
     let CodeFields { csrf, email: typed, code } = fields.0;
-    let mut visit = Visit::posted(req, ctx.0, &csrf, Tie::Browser).await?;
+    let mut visit = Visit::posted(req, guest, &csrf, Tie::Browser).await?;
     let flow = visit.flow();
     let email = flow.email.clone().unwrap_or_else(|| typed.clone());
     // People copy the digits with the spaces that a mail program puts between them.
@@ -164,8 +164,8 @@ async fn take_code(req: &Request, ctx: Public, fields: Form<CodeFields>) -> Resu
 }
 
 #[handler]
-async fn take_resend(req: &Request, ctx: Public, fields: Form<CodeFields>) -> Result<Response> {
-    let mut visit = Visit::posted(req, ctx.0, &fields.csrf, Tie::Browser).await?;
+async fn take_resend(req: &Request, guest: Guest, fields: Form<CodeFields>) -> Result<Response> {
+    let mut visit = Visit::posted(req, guest, &fields.csrf, Tie::Browser).await?;
     let flow = visit.flow();
     let email = flow.email.clone().unwrap_or_else(|| fields.email.clone());
     match verification::resend(visit.app, &visit.ctx, &email).await {

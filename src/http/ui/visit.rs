@@ -15,6 +15,7 @@ use super::{
     cookies::Cookie,
     csrf::{self, Tie},
     flow::{Flow, Notice},
+    guest::Guest,
 };
 use crate::{
     app::App,
@@ -30,7 +31,7 @@ use crate::{
         html::{self, SharedViews},
         view::{Fault, Page, View},
     },
-    service::{Ctx, Principal, SignedIn, login::LoggedInOnPages, page_session, realms},
+    service::{Ctx, Principal, login::LoggedInOnPages, realms},
 };
 
 /// A look at a page.
@@ -50,37 +51,33 @@ pub(super) struct Visit<'a> {
 
 impl<'a> Visit<'a> {
     /// A page that anybody may look at; `realm` is what its link names.
-    pub(super) async fn shown(req: &'a Request, ctx: Ctx, realm: Option<&str>) -> Result<Self> {
-        let app = app(req)?;
-        let signed_in = signed_in(app, req).await?;
+    pub(super) async fn shown(req: &'a Request, guest: Guest, realm: Option<&str>) -> Result<Self> {
         let realm = match realm.filter(|name| !name.is_empty()) {
-            None => Arc::clone(&ctx.realm),
-            Some(name) => realms::resolve(app, Some(name), None).await.map_err(Failure::from)?,
+            None => Arc::clone(&guest.ctx.realm),
+            Some(name) => realms::resolve(app(req)?, Some(name), None).await.map_err(Failure::from)?,
         };
-        Self::begin(req, ctx, realm, signed_in)
+        Self::begin(req, guest, realm)
     }
 
     /// A page of a signed-in person: where nothing names a realm, their cookie does.
-    pub(super) async fn of_person(req: &'a Request, ctx: Ctx, realm: Option<&str>) -> Result<Self> {
+    pub(super) async fn of_person(req: &'a Request, guest: Guest, realm: Option<&str>) -> Result<Self> {
         let app = app(req)?;
-        let signed_in = signed_in(app, req).await?;
-        let at_root = app.root().map_err(Failure::from)?.realm == ctx.realm.id;
-        let realm = match (realm.filter(|name| !name.is_empty()), &signed_in) {
+        let at_root = app.root().map_err(Failure::from)?.realm == guest.ctx.realm.id;
+        let realm = match (realm.filter(|name| !name.is_empty()), &guest.person) {
             (Some(name), _) => realms::resolve(app, Some(name), None).await.map_err(Failure::from)?,
             (None, Some((own, _))) if at_root => Arc::clone(own),
-            (None, _) => Arc::clone(&ctx.realm),
+            (None, _) => Arc::clone(&guest.ctx.realm),
         };
-        Self::begin(req, ctx, realm, signed_in)
+        Self::begin(req, guest, realm)
     }
 
     /// A posted form of ours; the realm is the one that it was shown for.
-    pub(super) async fn posted(req: &'a Request, ctx: Ctx, field: &str, tie: Tie) -> Result<Self> {
-        let app = app(req)?;
-        let realm = csrf::realm_of(app, req.headers(), field, tie).ok_or_else(Failure::cross_site)?;
-        Self::shown(req, ctx, Some(&realm)).await
+    pub(super) async fn posted(req: &'a Request, guest: Guest, field: &str, tie: Tie) -> Result<Self> {
+        let realm = csrf::realm_of(app(req)?, req.headers(), field, tie).ok_or_else(Failure::cross_site)?;
+        Self::shown(req, guest, Some(&realm)).await
     }
 
-    fn begin(req: &'a Request, ctx: Ctx, realm: Arc<Realm>, signed_in: Option<(Arc<Realm>, SignedIn)>) -> Result<Self> {
+    fn begin(req: &'a Request, Guest { ctx, person: signed_in }: Guest, realm: Arc<Realm>) -> Result<Self> {
         let views = req.data::<SharedViews>().ok_or_else(|| Failure::from(Error::internal("the pages are not attached to the request")))?;
         let had = signed_in.as_ref().map(|(realm, person)| (realm.id, person.session_id));
         let person = signed_in.filter(|(own, _)| own.id == realm.id).map(|(_, person)| person);
@@ -232,10 +229,4 @@ impl<'a> Visit<'a> {
 fn app(req: &Request) -> Result<&App> {
     let app = req.data::<Arc<App>>().ok_or_else(|| Failure::from(Error::internal("the application is not attached to the request")))?;
     Ok(app)
-}
-
-/// Whoever the session cookie is of, with their realm.
-async fn signed_in(app: &App, req: &Request) -> Result<Option<(Arc<Realm>, SignedIn)>> {
-    let Some((token, realm)) = Cookie::Session.read(app, req.headers()).and_then(|value| value.split_once('.')) else { return Ok(None) };
-    Ok(page_session::find(app, realm, token).await.map_err(Failure::from)?)
 }
