@@ -28,6 +28,8 @@ use crate::{
 
 /// Invitations that an account may send in an hour.
 const PER_ACCOUNT: i32 = 100;
+/// Of these, to one address.
+const PER_PERSON: i32 = 3;
 /// Mails with an invitation that an address of a realm gets in an hour, whoever sends them.
 const PER_ADDRESS: i32 = 5;
 const HOUR: TimeDelta = TimeDelta::hours(1);
@@ -69,8 +71,11 @@ pub async fn create(app: &App, ctx: &Ctx, account: AccountId, new: NewInvitation
         if store::memberships::has_address(tx, account, realm, &email).await? {
             return Err(Error::Taken { field: "email" });
         }
-        if let Reservation::Full { retry_after } = reserve(tx, realm, &format!("invite:{account}"), PER_ACCOUNT, HOUR, now).await? {
-            return Err(Error::RateLimited { retry_after });
+        let to_person = format!("invite:{account}:{}", sha256_hex(email.as_str().as_bytes()));
+        for (key, limit) in [(format!("invite:{account}"), PER_ACCOUNT), (to_person, PER_PERSON)] {
+            if let Reservation::Full { retry_after } = reserve(tx, realm, &key, limit, HOUR, now).await? {
+                return Err(Error::RateLimited { retry_after });
+            }
         }
         let (nonce, account_id) = (nonce.clone(), account);
         let made =

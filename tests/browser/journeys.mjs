@@ -197,6 +197,58 @@ async function everyPageInEveryDress({ browser, base }, operatorLink) {
   }
 }
 
+/** A user and a newcomer follow the links of their invitations; every state of the page is looked at. */
+async function anInvitationIsTakenUp({ browser, base }) {
+  const [host, user, newcomer] = ['host@example.com', 'guest@example.com', 'newcomer@example.com'];
+  await known(base, host);
+  await known(base, user);
+  const { json: { tokens } } = await api(base, '/auth/login', { email: host, password: PASSWORD });
+  const call = (path, init) => fetch(`${base}/api/v1${path}`, { ...init, headers: { authorization: `Bearer ${tokens.accessToken}`, 'content-type': 'application/json' } });
+  const account = (await (await call('/me')).json()).accounts[0].id;
+  const links = {};
+  for (const email of [user, newcomer]) {
+    equal((await call(`/accounts/${account}/invitations`, { method: 'POST', body: JSON.stringify({ email, role: 'admin' }) })).status, 201, 'invited');
+    links[email] = (await mail(base, email, 'invitation')).text.match(/http\S+token=\S+/)[0];
+  }
+
+  const desktop = await person(browser, base, { javaScriptEnabled: true, viewport: { width: 1280, height: 800 } });
+  await desktop.page.goto(links[user]);
+  await inspect(desktop.page, 'invitation-known');
+  await desktop.page.getByRole('link', { name: 'Sign in' }).click();
+  await desktop.page.getByLabel('E-mail address').fill(user);
+  await desktop.page.getByLabel('Password').fill(PASSWORD);
+  await send(desktop.page, 'Sign in');
+  equal(await heading(desktop.page), 'Join Grace Hopper', 'back at the invitation');
+  await inspect(desktop.page, 'invitation-join');
+  await desktop.page.goto(links[newcomer]);
+  await inspect(desktop.page, 'invitation-somebody-else');
+  await desktop.page.goto(links[user]);
+  await send(desktop.page, 'Join');
+  assert((await desktop.page.getByRole('status').innerText()).includes('You have joined'), 'joined');
+
+  const phone = await person(browser, base, { viewport: { width: 320, height: 700 }, colorScheme: 'dark', isMobile: true, hasTouch: true, locale: 'de-DE' });
+  await phone.page.goto(links[newcomer]);
+  await inspect(phone.page, 'invitation-new');
+  await phone.page.locator('#name').fill('Charles Babbage');
+  await phone.page.locator('#password').fill('password123');
+  await send(phone.page, 'Benutzer anlegen und beitreten');
+  await inspect(phone.page, 'invitation-faults');
+  await phone.page.locator('#password').fill(PASSWORD);
+  await send(phone.page, 'Benutzer anlegen und beitreten');
+  assert((await phone.page.getByRole('status').innerText()).includes('Sie sind beigetreten'), 'joined');
+  await phone.page.locator('#password').fill(PASSWORD);
+  await send(phone.page, 'Anmelden');
+  equal(await heading(phone.page), 'Ihr Konto', 'signed in');
+  await phone.page.goto(links[newcomer]);
+  await inspect(phone.page, 'invitation-dead');
+  const { items } = await (await call(`/accounts/${account}/members`)).json();
+  equal(items.map((member) => `${member.email} ${member.role}`).join(), `${host} owner,${user} admin,${newcomer} admin`, 'the members');
+  for (const { context, faults } of [desktop, phone]) {
+    assert(faults.length === 0, faults.join('\n'));
+    await context.close();
+  }
+}
+
 async function aFormOfAnotherSiteDoesNothing({ browser, base }) {
   await known(base, 'victim@example.com');
   const { context, page } = await person(browser, base);
@@ -217,4 +269,4 @@ async function aFormOfAnotherSiteDoesNothing({ browser, base }) {
   await context.close();
 }
 
-export const journeys = [aPersonWithoutScripts, aCodeInsteadOfTheLink, byKeyboardAlone, everyPageInEveryDress, aFormOfAnotherSiteDoesNothing];
+export const journeys = [aPersonWithoutScripts, aCodeInsteadOfTheLink, byKeyboardAlone, everyPageInEveryDress, anInvitationIsTakenUp, aFormOfAnotherSiteDoesNothing];
