@@ -36,6 +36,9 @@
 //! person's own devices from a stranger's and [`service::sign_in_link`] as the way in during a siege. [`service::signing`]
 //! and [`service::master_keys`] let keys follow each other while nodes run.
 //!
+//! A person's life there: [`service::email_change`] with its way back, [`service::erase`], which leaves an id in the audit
+//! trail and nothing else, and [`service::export`].
+//!
 //! [`http`] translates between protocols and use cases: the native dialect, pages, development pages and operations, each
 //! an adapter of its own around one edge that knows body limits, problems, headers and the access log. A browser at the
 //! pages has a session like any other, which a cookie carries instead of tokens ([`service::page_session`]).

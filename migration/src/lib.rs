@@ -15,6 +15,7 @@ mod m0010_page_sessions;
 mod m0011_api_keys;
 mod m0012_invitations;
 mod m0013_nodes;
+mod m0014_life;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::prelude::{DbErr, MigratorTrait, SchemaManager};
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_api_keys::Step),
             Box::new(m0012_invitations::Step),
             Box::new(m0013_nodes::Step),
+            Box::new(m0014_life::Step),
         ]
     }
 }

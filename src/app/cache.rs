@@ -77,6 +77,7 @@ pub struct Caches {
     unknown_keys: Cache<[u8; 32], ()>,
     ancestry: Cache<(AccountId, AccountId), bool>,
     terms: Cache<AccountId, Arc<Terms>>,
+    told: Cache<String, DateTime<Utc>>,
     epoch: AtomicU64,
     uses: Mutex<HashMap<SessionId, (RealmId, DateTime<Utc>)>>,
     started: Instant,
@@ -111,6 +112,7 @@ impl Default for Caches {
             unknown_keys: Cache::builder().max_capacity(10_000).time_to_live(Duration::from_secs(60)).build(),
             ancestry: Cache::new(50_000),
             terms: Cache::builder().max_capacity(50_000).time_to_idle(Duration::from_secs(3_600)).build(),
+            told: Cache::builder().max_capacity(20_000).time_to_live(Duration::from_secs(86_400)).build(),
             epoch: AtomicU64::new(0),
             uses: Mutex::default(),
             started: Instant::now(),
@@ -236,6 +238,17 @@ impl Caches {
     /// Notes that a session is over.
     pub fn end_session(&self, id: SessionId, reason: EndReason) {
         self.ended.insert(id, reason);
+    }
+
+    /// Whether no more notices of that key are to be sent for now. Never invalidated: what was told stays told.
+    #[must_use]
+    pub fn is_told(&self, key: &str, now: DateTime<Utc>) -> bool {
+        self.told.get(key).is_some_and(|until| now < until)
+    }
+
+    /// Notes that all notices of a key were sent that may be sent before `until`.
+    pub fn note_told(&self, key: &str, until: DateTime<Utc>) {
+        self.told.insert(key.to_owned(), until);
     }
 
     /// A user with their places.

@@ -1,11 +1,13 @@
 //! The thing a person signs in with: what they would call it, and how long it stays known.
 
+use std::net::IpAddr;
+
 use chrono::TimeDelta;
 
 /// A device that nobody signed in with for so long is a stranger again.
 pub const KNOWN_FOR: TimeDelta = TimeDelta::days(180);
 /// Known devices a user may have; one more takes the place of the one that was not used for longest.
-pub const KNOWN_AT_MOST: u64 = 20;
+pub const KNOWN_AT_MOST: usize = 20;
 
 /// A short name for a `User-Agent`: `Firefox on Linux`, `curl`, or `Unknown device`.
 #[must_use]
@@ -23,9 +25,24 @@ pub fn name(user_agent: &str) -> String {
     if product.is_empty() { "Unknown device".to_owned() } else { product.chars().take(80).collect() }
 }
 
+/// The part of an address that stays when its holder gets another one: a place as far as notices go.
+#[must_use]
+pub fn network(ip: IpAddr) -> String {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let [a, b, c, _] = ip.octets();
+            format!("{a}.{b}.{c}.0/24")
+        }
+        IpAddr::V6(ip) => {
+            let [a, b, c, ..] = ip.segments();
+            format!("{a:x}:{b:x}:{c:x}::/48")
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::name;
+    use super::{name, network};
 
     #[test]
     fn browsers_and_programs_have_names() {
@@ -34,5 +51,14 @@ mod tests {
         assert_eq!(name(""), "Unknown device");
         assert_eq!(name("a\r\nb"), "ab");
         assert!(name(&"x".repeat(5_000)).len() <= 80);
+    }
+
+    #[test]
+    fn neighbours_are_one_place() {
+        let place = |ip: &str| network(ip.parse().unwrap());
+        assert_eq!(place("203.0.113.7"), place("::ffff:203.0.113.200"));
+        assert_ne!(place("203.0.113.7"), place("203.0.112.7"));
+        assert_eq!(place("2001:db8:1:2::1"), place("2001:db8:1:3::1"));
+        assert_ne!(place("2001:db8:1::1"), place("2001:db8:2::1"));
     }
 }

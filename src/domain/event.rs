@@ -1,8 +1,9 @@
 //! The audit trail's words: who did what to whom.
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::id::{AccountId, ApiKeyId, RealmId, SessionId, UserId};
+use super::id::{AccountId, ApiKeyId, EventId, RealmId, SessionId, UserId};
 
 /// What happened. The word is stored and public.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +20,12 @@ pub enum Action {
     PasswordResetRequested,
     PasswordReset,
     PasswordChanged,
+    EmailChangeRequested,
+    EmailChanged,
+    EmailChangeUndone,
     ProfileChanged,
+    DataExported,
+    UserErased,
     UserLocked,
     UserUnlocked,
     UserCreated,
@@ -61,6 +67,11 @@ impl Action {
             Self::PasswordResetRequested => "password.reset_requested",
             Self::PasswordReset => "password.reset",
             Self::PasswordChanged => "password.changed",
+            Self::EmailChangeRequested => "email.change_requested",
+            Self::EmailChanged => "email.changed",
+            Self::EmailChangeUndone => "email.change_undone",
+            Self::DataExported => "user.data_exported",
+            Self::UserErased => "user.erased",
             Self::ProfileChanged => "user.profile_changed",
             Self::UserLocked => "user.locked",
             Self::UserUnlocked => "user.unlocked",
@@ -115,4 +126,17 @@ pub struct Event {
     /// Client address as text; empty on the command line.
     pub ip: String,
     pub request_id: String,
+}
+
+/// A line as it is read again.
+#[derive(Clone, Debug)]
+pub struct PastEvent {
+    pub id: EventId,
+    /// The stored word; a newer version may know others.
+    pub action: String,
+    /// `anonymous`, `user` or `operator`.
+    pub actor: String,
+    pub ip: String,
+    pub request_id: String,
+    pub at: DateTime<Utc>,
 }

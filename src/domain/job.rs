@@ -20,6 +20,14 @@ pub enum Job {
     SendApiKeyLeaked { realm_id: RealmId, user_id: UserId, account_id: AccountId, key_id: ApiKeyId },
     /// Mail the link of an invitation whose row exists.
     SendInvitation { realm_id: RealmId, account_id: AccountId, invitation_id: InvitationId },
+    /// Mail the link that confirms another address, to that address.
+    SendEmailChange { realm_id: RealmId, user_id: UserId, token_id: OneTimeTokenId },
+    /// Tell the former address that it was replaced, with a way back.
+    SendEmailChanged { realm_id: RealmId, user_id: UserId, token_id: OneTimeTokenId },
+    /// Tell a user that somebody signed in from a device that was not seen before.
+    SendNewDevice { realm_id: RealmId, user_id: UserId, session_id: SessionId },
+    /// Tell a user that a session was ended to make room for another.
+    SendSessionEvicted { realm_id: RealmId, user_id: UserId, session_id: SessionId },
 }
 
 impl Job {
@@ -34,6 +42,10 @@ impl Job {
             Self::SendRefreshReuse { .. } => "send_refresh_reuse",
             Self::SendApiKeyLeaked { .. } => "send_api_key_leaked",
             Self::SendInvitation { .. } => "send_invitation",
+            Self::SendEmailChange { .. } => "send_email_change",
+            Self::SendEmailChanged { .. } => "send_email_changed",
+            Self::SendNewDevice { .. } => "send_new_device",
+            Self::SendSessionEvicted { .. } => "send_session_evicted",
         }
     }
 
@@ -47,7 +59,11 @@ impl Job {
             | Self::SendPasswordChanged { realm_id, .. }
             | Self::SendRefreshReuse { realm_id, .. }
             | Self::SendApiKeyLeaked { realm_id, .. }
-            | Self::SendInvitation { realm_id, .. } => *realm_id,
+            | Self::SendInvitation { realm_id, .. }
+            | Self::SendEmailChange { realm_id, .. }
+            | Self::SendEmailChanged { realm_id, .. }
+            | Self::SendNewDevice { realm_id, .. }
+            | Self::SendSessionEvicted { realm_id, .. } => *realm_id,
         }
     }
 }

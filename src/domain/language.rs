@@ -4,6 +4,8 @@
 //! Only mails and pages are for people; the texts of the API are for programmers and stay English, their codes are what
 //! programs translate. A further language is a variant here and a catalogue, see [`super::words`].
 
+use super::{Error, Result};
+
 /// A language that every mail and every page exists in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Language {
@@ -33,6 +35,14 @@ impl Language {
     pub fn parse(tag: &str) -> Option<Self> {
         let primary = tag.trim().split(['-', '_']).next()?;
         Self::ALL.into_iter().find(|language| language.tag().eq_ignore_ascii_case(primary))
+    }
+
+    /// The same, for whoever chose it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming `field`, code `unknown_language`.
+    pub fn known(field: &str, tag: &str) -> Result<Self> {
+        Self::parse(tag).ok_or_else(|| Error::invalid(field, "unknown_language", "must be a language that there is: `en` or `de`"))
     }
 
     /// The known language that an `Accept-Language` (RFC 9110 section 12.5.4) likes best; of equals, the first. A

@@ -107,6 +107,7 @@ impl RealmSettings {
         bound("lifetimes.verifyEmail", u64::from(span.verify_email), 600, 7 * 86_400);
         bound("lifetimes.verifyCode", u64::from(span.verify_code), 60, 3_600);
         bound("lifetimes.resetPassword", u64::from(span.reset_password), 300, 86_400);
+        bound("lifetimes.changeEmail", u64::from(span.change_email), 300, 86_400);
         faults.extend(super::scope::check_registered("scopes", &self.scopes));
         if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
     }
@@ -127,11 +128,21 @@ pub struct Lifetimes {
     pub verify_code: u32,
     /// Of a mailed reset link.
     pub reset_password: u32,
+    /// Of a mailed link that confirms another address.
+    pub change_email: u32,
 }
 
 impl Default for Lifetimes {
     fn default() -> Self {
-        Self { access_token: 900, session_idle: 86_400, session: 7 * 86_400, verify_email: 86_400, verify_code: 600, reset_password: 1_800 }
+        Self {
+            access_token: 900,
+            session_idle: 86_400,
+            session: 7 * 86_400,
+            verify_email: 86_400,
+            verify_code: 600,
+            reset_password: 1_800,
+            change_email: 1_800,
+        }
     }
 }
 

@@ -22,7 +22,7 @@ pub enum EndReason {
     LoggedOut,
     /// Its user, or an operator, ended it from elsewhere.
     Revoked,
-    /// Its user was locked or disabled.
+    /// Its user was locked, disabled or erased.
     UserDisabled,
 }
 

@@ -13,9 +13,16 @@ pub enum Purpose {
     ResetPassword,
     /// Lets an unknown device sign in while strangers guess at the password.
     UnlockSignIn,
+    /// Puts the address that it was mailed to in the place of the user's.
+    ChangeEmail,
+    /// Puts the former address, to which it was mailed, back.
+    UndoEmailChange,
 }
 
 impl Purpose {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::VerifyEmail, Self::ResetPassword, Self::UnlockSignIn, Self::ChangeEmail, Self::UndoEmailChange];
+
     /// The stored word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -23,13 +30,15 @@ impl Purpose {
             Self::VerifyEmail => "verify_email",
             Self::ResetPassword => "reset_password",
             Self::UnlockSignIn => "unlock_sign_in",
+            Self::ChangeEmail => "change_email",
+            Self::UndoEmailChange => "undo_email_change",
         }
     }
 
     /// The purpose of that word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::VerifyEmail, Self::ResetPassword, Self::UnlockSignIn].into_iter().find(|purpose| purpose.as_str() == word)
+        Self::ALL.into_iter().find(|purpose| purpose.as_str() == word)
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
     Error, Result,
     email::Email,
     id::{AccountId, RealmId, UserId},
+    language::Language,
 };
 
 /// What an operator thinks of a user.
@@ -44,6 +45,8 @@ pub struct User {
     pub company: Option<String>,
     pub country: Option<String>,
     pub phone: Option<String>,
+    /// What they want to be spoken to in.
+    pub locale: Option<Language>,
     pub email_verified_at: Option<DateTime<Utc>>,
     pub status: UserStatus,
     /// Grows with each change of what the user's older proofs are worth; guards a login against a change beside it.

@@ -42,7 +42,7 @@ pub use spans::Spans;
 use crate::{app::App, config::Profile, domain::Result};
 
 /// Methods of the routes that stand in no OpenAPI document.
-const PLAIN_ROUTES: [(&str, &[&str]); 29] = [
+const PLAIN_ROUTES: [(&str, &[&str]); 32] = [
     ("/.well-known/change-password", &["GET"]),
     ("/.well-known/security.txt", &["GET"]),
     ("/healthz/live", &["GET"]),
@@ -59,6 +59,9 @@ const PLAIN_ROUTES: [(&str, &[&str]); 29] = [
     ("/ui/verify-email/resend", &["POST"]),
     ("/ui/reset-password", &["GET", "POST"]),
     ("/ui/forgot-password", &["GET", "POST"]),
+    ("/ui/unlock-sign-in", &["GET", "POST"]),
+    ("/ui/change-email", &["GET", "POST"]),
+    ("/ui/undo-email-change", &["GET", "POST"]),
     ("/ui/setup", &["GET", "POST"]),
     ("/ui/sign-in", &["GET", "POST"]),
     ("/ui/sign-out", &["GET", "POST"]),

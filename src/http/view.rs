@@ -19,12 +19,14 @@ use crate::{
 };
 
 mod account;
+mod change_email;
 mod invitation;
 mod mailbox;
 mod pages;
 mod people;
 
 pub(crate) use account::{AccountPage, ProfileFields, SessionItem, SignOutPage};
+pub(crate) use change_email::{Change, ChangeEmailPage, State as ChangeState};
 pub(crate) use invitation::{InvitationPage, Offer};
 pub(crate) use mailbox::{MailboxItem, MailboxPage};
 pub(crate) use pages::{
@@ -48,7 +50,7 @@ pub(crate) const MAILBOX_POLICY: &str =
 /// What is sent should a template fail, which the tests of this file rule out.
 const BROKEN: &str = "<!doctype html><html lang=\"en\"><title>Something went wrong</title><h1>Something went wrong</h1><p>Please try again later.</p></html>";
 
-const TEMPLATES: [(&str, &str); 15] = [
+const TEMPLATES: [(&str, &str); 16] = [
     ("layout.html", include_str!("../../templates/ui/layout.html")),
     ("parts.html", include_str!("../../templates/ui/parts.html")),
     ("fields.html", include_str!("../../templates/ui/fields.html")),
@@ -61,6 +63,7 @@ const TEMPLATES: [(&str, &str); 15] = [
     ("reset_password.html", include_str!("../../templates/ui/reset_password.html")),
     ("unlock_sign_in.html", include_str!("../../templates/ui/unlock_sign_in.html")),
     ("invitation.html", include_str!("../../templates/ui/invitation.html")),
+    ("change_email.html", include_str!("../../templates/ui/change_email.html")),
     ("setup.html", include_str!("../../templates/ui/setup.html")),
     ("message.html", include_str!("../../templates/ui/message.html")),
     ("mailbox.html", include_str!("../../templates/ui/mailbox.html")),

@@ -118,6 +118,56 @@ pub enum Message {
         /// End of the link, as people read it, with its zone.
         until: String,
     },
+    /// Proof of an address that is to take the place of another; goes to the new one.
+    ChangeEmail {
+        /// The user's name.
+        name: String,
+        /// Display name of the realm.
+        realm: String,
+        /// The page that asks for a click.
+        link: String,
+        /// Life of the link in whole minutes.
+        minutes: u32,
+    },
+    /// Word to the former address, with a way back.
+    EmailChanged {
+        /// The user's name.
+        name: String,
+        /// Display name of the realm.
+        realm: String,
+        /// When, as people read it, with its zone.
+        at: String,
+        /// The page that takes the change back.
+        link: String,
+        /// Life of the link in whole hours.
+        hours: u32,
+    },
+    /// Somebody signed in from a device that was not seen before.
+    NewDevice {
+        /// The user's name.
+        name: String,
+        /// Display name of the realm.
+        realm: String,
+        /// When, as people read it, with its zone.
+        at: String,
+        /// The session's device, as the session list shows it.
+        device: String,
+        /// Its network address, as text.
+        ip: String,
+        /// Where to ask for a new password, if the installation knows.
+        forgot_link: Option<String>,
+    },
+    /// A session made room for another one.
+    SessionEvicted {
+        /// The user's name.
+        name: String,
+        /// Display name of the realm.
+        realm: String,
+        /// The session's device, as the session list shows it.
+        device: String,
+        /// Where to ask for a new password, if the installation knows.
+        forgot_link: Option<String>,
+    },
 }
 
 impl Message {
@@ -133,6 +183,10 @@ impl Message {
             Self::RefreshReuse { .. } => "refresh_reuse",
             Self::ApiKeyLeaked { .. } => "api_key_leaked",
             Self::Invitation { .. } => "invitation",
+            Self::ChangeEmail { .. } => "change_email",
+            Self::EmailChanged { .. } => "email_changed",
+            Self::NewDevice { .. } => "new_device",
+            Self::SessionEvicted { .. } => "session_evicted",
         }
     }
 
@@ -174,7 +228,28 @@ impl Message {
                 minutes => *minutes,
                 forgot_link => forgot_link.as_deref(),
             },
-            Self::RefreshReuse { name, realm, device, forgot_link } => context! {
+            Self::ChangeEmail { name, realm, link, minutes } => context! {
+                name => plain::foreign(name),
+                realm => plain::realm(realm),
+                link => link.as_str(),
+                minutes => *minutes,
+            },
+            Self::EmailChanged { name, realm, at, link, hours } => context! {
+                name => plain::foreign(name),
+                realm => plain::realm(realm),
+                at => plain::line(at),
+                link => link.as_str(),
+                hours => *hours,
+            },
+            Self::NewDevice { name, realm, at, device, ip, forgot_link } => context! {
+                name => plain::foreign(name),
+                realm => plain::realm(realm),
+                at => plain::line(at),
+                device => plain::foreign(device),
+                ip => plain::foreign(ip),
+                forgot_link => forgot_link.as_deref(),
+            },
+            Self::RefreshReuse { name, realm, device, forgot_link } | Self::SessionEvicted { name, realm, device, forgot_link } => context! {
                 name => plain::foreign(name),
                 realm => plain::realm(realm),
                 device => plain::foreign(device),
@@ -259,13 +334,30 @@ impl Message {
                 at: "2026-03-14 09:26 UTC".to_owned(),
             },
             Self::Invitation {
-                inviter: Some(name),
-                realm,
-                account: device,
+                inviter: Some(name.clone()),
+                realm: realm.clone(),
+                account: device.clone(),
                 role: "admin",
                 link: page(&format!("invitation?token={token}")),
                 until: "2026-03-21 09:26 UTC".to_owned(),
             },
+            Self::ChangeEmail { name: name.clone(), realm: realm.clone(), link: page(&format!("change-email?token={token}")), minutes: 30 },
+            Self::EmailChanged {
+                name: name.clone(),
+                realm: realm.clone(),
+                at: "2026-03-14 09:26 UTC".to_owned(),
+                link: page(&format!("undo-email-change?token={token}")),
+                hours: 72,
+            },
+            Self::NewDevice {
+                name: name.clone(),
+                realm: realm.clone(),
+                at: "2026-03-14 09:26 UTC".to_owned(),
+                device: device.clone(),
+                ip: "203.0.113.7".to_owned(),
+                forgot_link: Some(page("forgot-password")),
+            },
+            Self::SessionEvicted { name, realm, device, forgot_link: Some(page("forgot-password")) },
         ]
     }
 }

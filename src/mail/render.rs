@@ -33,7 +33,7 @@ macro_rules! parts {
 const SHARED: [(&str, &str); 2] =
     [("layout.html", include_str!("../../templates/email/layout.html")), ("parts.html", include_str!("../../templates/email/parts.html"))];
 
-const TEMPLATES: [[(&str, &str); 3]; 8] = [
+const TEMPLATES: [[(&str, &str); 3]; 12] = [
     parts!("verify_email"),
     parts!("account_exists"),
     parts!("reset_password"),
@@ -42,6 +42,10 @@ const TEMPLATES: [[(&str, &str); 3]; 8] = [
     parts!("refresh_reuse"),
     parts!("api_key_leaked"),
     parts!("invitation"),
+    parts!("change_email"),
+    parts!("email_changed"),
+    parts!("new_device"),
+    parts!("session_evicted"),
 ];
 
 /// The compiled templates, once a language; made once, shared by all.
@@ -143,7 +147,14 @@ mod tests {
     #[test]
     fn links_stand_alone_in_the_text_and_unspoilt_in_the_html() {
         for (message, mail) in Message::samples().into_iter().zip(all(Message::samples())) {
-            let (Message::VerifyEmail { link, .. } | Message::ResetPassword { link, .. } | Message::Invitation { link, .. }) = message else { continue };
+            let (Message::VerifyEmail { link, .. }
+            | Message::ResetPassword { link, .. }
+            | Message::ChangeEmail { link, .. }
+            | Message::EmailChanged { link, .. }
+            | Message::Invitation { link, .. }) = message
+            else {
+                continue;
+            };
             assert_eq!(mail.text.lines().filter(|line| *line == link).count(), 1);
             assert!(mail.html.contains(&format!("href=\"{link}\"")));
         }

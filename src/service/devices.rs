@@ -28,6 +28,8 @@ pub enum Familiarity {
     Known,
     /// They never signed in before.
     First,
+    /// It keeps no device token, but something of that name at that network is theirs: programs without a memory are that.
+    Usual,
     /// They signed in before, from elsewhere: worth a notice.
     New,
 }
@@ -72,9 +74,10 @@ pub(super) async fn remember(app: &App, db: &impl Connection, ctx: &Ctx, user: &
         }
         return Ok(Remembered { familiarity: Familiarity::Known, token: known.token });
     }
-    let count = store::devices::count(db, realm, user.id).await?;
-    if count >= KNOWN_AT_MOST {
-        store::devices::make_room(db, realm, user.id, KNOWN_AT_MOST - 1).await?;
+    let (name, network) = (device::name(&ctx.client.user_agent), device::network(ctx.client.ip));
+    let places = store::devices::places(db, realm, user.id).await?;
+    if places.len() >= KNOWN_AT_MOST {
+        store::devices::make_room(db, realm, user.id, KNOWN_AT_MOST as u64 - 1).await?;
     }
     let id = DeviceId::new(now, app.entropy.as_ref());
     let token = OpaqueToken::mint(id.0, app.entropy.as_ref());
@@ -83,10 +86,17 @@ pub(super) async fn remember(app: &App, db: &impl Connection, ctx: &Ctx, user: &
         realm_id: realm,
         user_id: user.id,
         token_hash: sha256_hex(token.secret()),
-        name: device::name(&ctx.client.user_agent),
+        name: name.clone(),
+        network: Some(network.clone()),
         created_at: now,
         last_used_at: now,
     };
     store::devices::insert(db, &device).await?;
-    Ok(Remembered { familiarity: if count == 0 { Familiarity::First } else { Familiarity::New }, token })
+    let is_here = |(its_name, its_network): &(String, Option<String>)| *its_name == name && its_network.as_ref() == Some(&network);
+    let familiarity = match places.as_slice() {
+        [] => Familiarity::First,
+        places if places.iter().any(is_here) => Familiarity::Usual,
+        _ => Familiarity::New,
+    };
+    Ok(Remembered { familiarity, token })
 }

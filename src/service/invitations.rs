@@ -13,7 +13,7 @@ use crate::{
         Error, Result,
         email::Email,
         event::Action,
-        id::{AccountId, EventId, InvitationId, JobId, RealmId},
+        id::{AccountId, EventId, InvitationId, RealmId},
         invitation::{self, Invitation},
         job::Job,
         page::{Page, PageRequest},
@@ -86,7 +86,8 @@ pub async fn create(app: &App, ctx: &Ctx, account: AccountId, new: NewInvitation
         }
         if may_mail(tx, realm, &made.email, now).await? {
             let job = Job::SendInvitation { realm_id: realm, account_id: account, invitation_id: id };
-            store::jobs::enqueue(tx, JobId::new(now, app.entropy.as_ref()), &job, now, now).await?;
+            // Nobody knows yet what the invited one speaks; whoever invites them speaks to them.
+            ctx.owe(app, tx, &job, now).await?;
         }
         audit(app, ctx, tx, Action::InvitationCreated, account, id).await?;
         Ok(made)

@@ -44,7 +44,7 @@ pub async fn run_due(app: &std::sync::Arc<App>) -> Result<usize> {
 async fn run_one(app: &App, claimed: ClaimedJob) -> Result<()> {
     let kind = claimed.job.kind();
     let attempt = claimed.attempts + 1;
-    match mailer::run(app, claimed.id, &claimed.job).await {
+    match mailer::run(app, &claimed).await {
         Ok(()) => {
             app.meters.job(kind, "done");
             tracing::debug!(job = %claimed.id, kind, "job done");

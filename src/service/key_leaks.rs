@@ -35,6 +35,7 @@ pub async fn report(app: &App, ctx: &Ctx, shown: &SecretString) -> Result<()> {
         store::audit::insert(tx, EventId::new(now, app.entropy.as_ref()), &event, now).await?;
         for (realm_id, user_id) in store::memberships::people(tx, key.account_id, Role::Owner).await? {
             let job = Job::SendApiKeyLeaked { realm_id, user_id, account_id: key.account_id, key_id: key.id };
+            // In the owner's language or their realm's, not in the finder's.
             store::jobs::enqueue(tx, JobId::new(now, app.entropy.as_ref()), &job, now, now).await?;
         }
         Ok(())

@@ -2,6 +2,8 @@
 //!
 //! Links come from the configured public URL alone, never from a request.
 
+use chrono::{DateTime, Utc};
+
 use super::{one_time, realms, registration};
 use crate::{
     app::App,
@@ -9,15 +11,17 @@ use crate::{
         Error, Result,
         account::Account,
         email::Email,
-        id::{AccountId, InvitationId, JobId, MailId, OneTimeTokenId, RealmId, UserId},
+        id::{AccountId, InvitationId, JobId, MailId, OneTimeTokenId, RealmId, SessionId, UserId},
         invitation::InvitationStatus,
         job::Job,
+        language::Language,
         realm::{Realm, RealmStatus},
+        session::Session,
         token::Purpose,
         user::{User, UserStatus},
     },
     mail::{Message, Outgoing, SendFault},
-    store::{self, Transaction, mailbox::MailRow, one_time_tokens::OneTimeToken, write_tx},
+    store::{self, Transaction, jobs::ClaimedJob, mailbox::MailRow, one_time_tokens::OneTimeToken, write_tx},
 };
 
 /// Why a mail is not out.
@@ -35,11 +39,21 @@ impl From<Error> for Undelivered {
     }
 }
 
-/// Does what `job` says. Repeating it sends the same mail with the same Message-ID.
+/// What a mail has from the job that owes it.
+#[derive(Clone, Copy)]
+struct Owed {
+    id: JobId,
+    /// What whoever caused it would be spoken to in.
+    language: Option<Language>,
+}
+
+/// Does what a job says. Repeating it sends the same mail with the same Message-ID.
 ///
 /// # Errors
 /// [`Undelivered`], with a text that names no address.
-pub async fn run(app: &App, id: JobId, job: &Job) -> Result<(), Undelivered> {
+pub async fn run(app: &App, claimed: &ClaimedJob) -> Result<(), Undelivered> {
+    let ClaimedJob { id, job, language, .. } = claimed;
+    let owed = Owed { id: *id, language: *language };
     let realm = realms::get(app, job.realm_id()).await?;
     if realm.status != RealmStatus::Active {
         return Err(Undelivered::Permanent("realm_suspended".to_owned()));
@@ -47,16 +61,14 @@ pub async fn run(app: &App, id: JobId, job: &Job) -> Result<(), Undelivered> {
     let due = match job {
         Job::SendVerification { user_id, token_id, .. } => verification(app, &realm, *user_id, *token_id).await?,
         Job::SendAccountExists { user_id, .. } => with_user(app, &realm, *user_id, |user| account_exists(app, &realm, user)).await?,
-        Job::AnswerMailRequest { request_id, .. } => return answer_request(app, &realm, id, *request_id).await,
+        Job::AnswerMailRequest { request_id, .. } => return answer_request(app, &realm, owed, *request_id).await,
         Job::SendPasswordChanged { user_id, .. } => with_user(app, &realm, *user_id, |user| password_changed(app, &realm, user)).await?,
         Job::SendRefreshReuse { user_id, session_id, .. } => {
-            let session = store::sessions::find(&app.db.read, realm.id, *session_id).await?;
-            let device = session.map_or_else(String::new, |session| session.device);
-            with_user(app, &realm, *user_id, |user| Message::RefreshReuse {
-                name: user.name.clone(),
-                realm: realm.display_name().to_owned(),
-                device,
-                forgot_link: forgot_link(app, &realm),
+            about_session(app, &realm, *user_id, *session_id, |name, realm, session, forgot_link| Message::RefreshReuse {
+                name,
+                realm,
+                device: session.device,
+                forgot_link,
             })
             .await?
         }
@@ -76,10 +88,32 @@ pub async fn run(app: &App, id: JobId, job: &Job) -> Result<(), Undelivered> {
             }
             None => None,
         },
-        Job::SendInvitation { account_id, invitation_id, .. } => return invitation(app, &realm, id, *account_id, *invitation_id).await,
+        Job::SendInvitation { account_id, invitation_id, .. } => return invitation(app, &realm, owed, *account_id, *invitation_id).await,
+        Job::SendNewDevice { user_id, session_id, .. } => {
+            about_session(app, &realm, *user_id, *session_id, |name, realm, session, forgot_link| Message::NewDevice {
+                name,
+                realm,
+                at: moment(session.created_at),
+                device: session.device,
+                ip: session.ip,
+                forgot_link,
+            })
+            .await?
+        }
+        Job::SendSessionEvicted { user_id, session_id, .. } => {
+            about_session(app, &realm, *user_id, *session_id, |name, realm, session, forgot_link| Message::SessionEvicted {
+                name,
+                realm,
+                device: session.device,
+                forgot_link,
+            })
+            .await?
+        }
+        Job::SendEmailChange { user_id, token_id, .. } => return email_change(app, &realm, owed, *user_id, *token_id).await,
+        Job::SendEmailChanged { user_id, token_id, .. } => return email_changed(app, &realm, owed, *user_id, *token_id).await,
     };
     match due {
-        Some((user, message)) => deliver(app, &realm, id, &user.email, &message).await,
+        Some((user, message)) => deliver(app, &realm, owed, (&user.email, user.locale), &message).await,
         None => Ok(()),
     }
 }
@@ -94,6 +128,59 @@ async fn with_user(app: &App, realm: &Realm, id: UserId, message: impl FnOnce(&U
     }))
 }
 
+/// A notice about one session; of one that is gone, and of a person who is, there is nothing left to say.
+async fn about_session(
+    app: &App,
+    realm: &Realm,
+    user: UserId,
+    session: SessionId,
+    message: impl FnOnce(String, String, Session, Option<String>) -> Message,
+) -> Result<Due> {
+    let Some(session) = store::sessions::find(&app.db.read, realm.id, session).await? else { return Ok(None) };
+    with_user(app, realm, user, |user| message(user.name.clone(), realm.display_name().to_owned(), session, forgot_link(app, realm))).await
+}
+
+/// To the new address. Somebody who proved it already gets no mail: nobody learns that they have, and they need not know.
+async fn email_change(app: &App, realm: &Realm, owed: Owed, user: UserId, token: OneTimeTokenId) -> Result<(), Undelivered> {
+    let Some((user, token)) = pending(app, realm, user, Purpose::ChangeEmail, token).await? else { return Ok(()) };
+    let holder = store::users::find_by_email(&app.db.read, realm.id, &token.email).await?;
+    if holder.is_some_and(|holder| holder.email_verified_at.is_some()) {
+        return Ok(());
+    }
+    let message = Message::ChangeEmail {
+        name: user.name.clone(),
+        realm: realm.display_name().to_owned(),
+        link: link(app, realm, "change-email", &one_time::reveal(app, &token)?),
+        minutes: realm.settings.lifetimes.change_email / 60,
+    };
+    deliver(app, realm, owed, (&token.email, user.locale), &message).await
+}
+
+/// To the former address, which the token is for.
+async fn email_changed(app: &App, realm: &Realm, owed: Owed, user: UserId, token: OneTimeTokenId) -> Result<(), Undelivered> {
+    let Some((user, token)) = pending(app, realm, user, Purpose::UndoEmailChange, token).await? else { return Ok(()) };
+    let message = Message::EmailChanged {
+        name: user.name.clone(),
+        realm: realm.display_name().to_owned(),
+        at: moment(token.created_at),
+        link: link(app, realm, "undo-email-change", &one_time::reveal(app, &token)?),
+        hours: one_time::UNDO_EMAIL_CHANGE / 3_600,
+    };
+    deliver(app, realm, owed, (&token.email, user.locale), &message).await
+}
+
+/// A token that still waits, with its user.
+async fn pending(app: &App, realm: &Realm, user: UserId, purpose: Purpose, token: OneTimeTokenId) -> Result<Option<(User, OneTimeToken)>> {
+    let Some(user) = store::users::find(&app.db.read, realm.id, user).await? else { return Ok(None) };
+    let token = store::one_time_tokens::find(&app.db.read, realm.id, purpose, token).await?;
+    Ok(token.filter(|token| token.consumed_at.is_none() && token.user_id == user.id).map(|token| (user, token)))
+}
+
+/// An instant as people read it.
+fn moment(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M UTC").to_string()
+}
+
 async fn verification(app: &App, realm: &Realm, user: UserId, token: OneTimeTokenId) -> Result<Due> {
     let Some(user) = store::users::find(&app.db.read, realm.id, user).await? else { return Ok(None) };
     let Some(token) = store::one_time_tokens::find(&app.db.read, realm.id, Purpose::VerifyEmail, token).await? else { return Ok(None) };
@@ -105,7 +192,7 @@ async fn verification(app: &App, realm: &Realm, user: UserId, token: OneTimeToke
 }
 
 /// An invitation goes to an address, whether or not it has a user.
-async fn invitation(app: &App, realm: &Realm, job: JobId, account: AccountId, id: InvitationId) -> Result<(), Undelivered> {
+async fn invitation(app: &App, realm: &Realm, owed: Owed, account: AccountId, id: InvitationId) -> Result<(), Undelivered> {
     let found = store::invitations::find(&app.db.read, account, id).await?;
     let Some(found) = found.filter(|found| found.status(app.clock.now()) == InvitationStatus::Pending) else { return Ok(()) };
     let Some(account) = store::accounts::find(&app.db.read, account).await?.filter(Account::is_active) else { return Ok(()) };
@@ -121,7 +208,7 @@ async fn invitation(app: &App, realm: &Realm, job: JobId, account: AccountId, id
         link: link(app, realm, "invitation", &one_time::reveal_invitation(app, &found)?),
         until: found.expires_at.format("%Y-%m-%d %H:%M UTC").to_string(),
     };
-    deliver(app, realm, job, &found.email, &message).await
+    deliver(app, realm, owed, (&found.email, None), &message).await
 }
 
 fn verify_message(app: &App, realm: &Realm, user: &User, token: &OneTimeToken) -> Result<Message> {
@@ -142,7 +229,7 @@ fn account_exists(app: &App, realm: &Realm, user: &User) -> Message {
 }
 
 fn password_changed(app: &App, realm: &Realm, user: &User) -> Message {
-    let at = user.updated_at.format("%Y-%m-%d %H:%M UTC").to_string();
+    let at = moment(user.updated_at);
     let (name, realm_name) = (user.name.clone(), realm.display_name().to_owned());
     Message::PasswordChanged { name, realm: realm_name, at, ip: None, forgot_link: forgot_link(app, realm) }
 }
@@ -170,7 +257,7 @@ fn forgot_link(app: &App, realm: &Realm) -> Option<String> {
 }
 
 /// Looks up who a request is about and sends what is due; a request about nobody ends silently.
-async fn answer_request(app: &App, realm: &Realm, job: JobId, id: crate::domain::id::MailRequestId) -> Result<(), Undelivered> {
+async fn answer_request(app: &App, realm: &Realm, owed: Owed, id: crate::domain::id::MailRequestId) -> Result<(), Undelivered> {
     let Some(request) = store::mail_requests::find(&app.db.read, realm.id, id).await.map_err(Undelivered::from)? else { return Ok(()) };
     let user = store::users::find_by_email(&app.db.read, realm.id, &request.email).await?;
     if let Some(user) = user.filter(|user| is_due(user, request.purpose))
@@ -178,6 +265,8 @@ async fn answer_request(app: &App, realm: &Realm, job: JobId, id: crate::domain:
     {
         let message = match request.purpose {
             Purpose::VerifyEmail => verify_message(app, realm, &user, &token)?,
+            // Not asked for by strangers.
+            Purpose::ChangeEmail | Purpose::UndoEmailChange => return Ok(()),
             Purpose::ResetPassword => Message::ResetPassword {
                 name: user.name.clone(),
                 realm: realm.display_name().to_owned(),
@@ -193,7 +282,7 @@ async fn answer_request(app: &App, realm: &Realm, job: JobId, id: crate::domain:
                 forgot_link: forgot_link(app, realm),
             },
         };
-        deliver(app, realm, job, &user.email, &message).await?;
+        deliver(app, realm, owed, (&user.email, user.locale), &message).await?;
     }
     store::mail_requests::delete(&app.db.write, realm.id, id).await?;
     Ok(())
@@ -204,6 +293,7 @@ fn is_due(user: &User, purpose: Purpose) -> bool {
         && match purpose {
             Purpose::VerifyEmail => user.email_verified_at.is_none(),
             Purpose::ResetPassword | Purpose::UnlockSignIn => true,
+            Purpose::ChangeEmail | Purpose::UndoEmailChange => false,
         }
 }
 
@@ -237,15 +327,15 @@ async fn store_token(tx: &Transaction, realm: RealmId, user: &User, purpose: Pur
     Ok(token)
 }
 
-async fn deliver(app: &App, realm: &Realm, job: JobId, to: &Email, message: &Message) -> Result<(), Undelivered> {
-    let rendered =
-        app.renderer.render(realm.settings.language.unwrap_or_default(), message).map_err(|error| Undelivered::Permanent(error.code().to_owned()))?;
+async fn deliver(app: &App, realm: &Realm, owed: Owed, (to, wish): (&Email, Option<Language>), message: &Message) -> Result<(), Undelivered> {
+    let language = wish.or(realm.settings.language).or(owed.language).unwrap_or_default();
+    let rendered = app.renderer.render(language, message).map_err(|error| Undelivered::Permanent(error.code().to_owned()))?;
     let host = url::Url::parse(&app.settings.public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
-    let message_id = format!("<{job}@{}>", host.as_deref().unwrap_or("localhost"));
+    let message_id = format!("<{}@{}>", owed.id, host.as_deref().unwrap_or("localhost"));
     let now = app.clock.now();
     if app.mail.is_mailbox() {
         let row = MailRow {
-            id: MailId(job.0),
+            id: MailId(owed.id.0),
             realm_id: realm.id,
             recipient: to.as_str().to_owned(),
             sender: app.settings.mail_from.clone(),

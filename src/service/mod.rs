@@ -9,6 +9,9 @@ pub mod authentication;
 pub mod change_feed;
 pub mod credentials;
 pub mod devices;
+pub mod email_change;
+pub mod erase;
+pub mod export;
 pub mod gateway;
 mod guesses;
 pub mod health;
@@ -24,6 +27,7 @@ pub mod mailer;
 pub mod master_keys;
 pub mod members;
 pub mod nodes;
+mod notices;
 pub mod one_time;
 pub mod page_session;
 pub mod password_change;
@@ -36,6 +40,7 @@ pub mod registration;
 pub mod sessions;
 pub mod sign_in_link;
 pub mod signing;
+mod step_up;
 mod token_guesses;
 pub mod usage;
 pub mod users;
@@ -47,12 +52,17 @@ use std::{net::IpAddr, sync::Arc};
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
-use crate::domain::{
-    Error, FieldError, Result,
-    event::{Action, Actor, Event},
-    id::{SessionId, UserId},
-    language::Language,
-    realm::Realm,
+use crate::{
+    app::App,
+    domain::{
+        Error, FieldError, Result,
+        event::{Action, Actor, Event},
+        id::{JobId, SessionId, UserId},
+        job::Job,
+        language::Language,
+        realm::Realm,
+    },
+    store::{self, Connection},
 };
 
 /// How old the proof behind a session may be where a stolen access token would do lasting harm.
@@ -168,6 +178,11 @@ impl Ctx {
     /// [`Error::NotPermitted`] for everybody but the operator.
     pub fn require_operator(&self) -> Result<()> {
         if matches!(self.principal, Principal::Operator) { Ok(()) } else { Err(Error::NotPermitted) }
+    }
+
+    /// Owes `job` in the caller's transaction, in the language of whoever causes it.
+    async fn owe(&self, app: &App, db: &impl Connection, job: &Job, now: DateTime<Utc>) -> Result<()> {
+        store::jobs::enqueue_in(db, JobId::new(now, app.entropy.as_ref()), job, self.client.language, now, now).await
     }
 
     /// An audit line about `subject` in this context's realm.

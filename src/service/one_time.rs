@@ -23,6 +23,8 @@ use crate::{
 
 /// Life of a link that lets an unknown device sign in.
 pub(super) const UNLOCK_SECONDS: u32 = 3_600;
+/// How long the old address can take a change back, in seconds (security decision D12).
+pub(super) const UNDO_EMAIL_CHANGE: u32 = 72 * 3_600;
 /// The purpose of an invitation's token, which belongs to an address and to no user yet.
 const INVITE: &str = "invite";
 
@@ -34,6 +36,8 @@ pub(super) fn mint(app: &App, id: OneTimeTokenId, realm: &Realm, user_id: UserId
         Purpose::VerifyEmail => spans.verify_email,
         Purpose::ResetPassword => spans.reset_password,
         Purpose::UnlockSignIn => UNLOCK_SECONDS,
+        Purpose::ChangeEmail => spans.change_email,
+        Purpose::UndoEmailChange => UNDO_EMAIL_CHANGE,
     });
     let nonce = nonce(app);
     let secret = secret(app, "mail_token", realm_id, purpose, id, &nonce)?;

@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::{Ctx, guesses, password_reset, sessions};
+use super::{Ctx, password_reset, sessions, step_up};
 use crate::{
     app::App,
     domain::{Error, Result, event::Action, id::EventId, session::EndReason},
@@ -16,14 +16,13 @@ use crate::{
 pub async fn change(app: &App, ctx: &Ctx, current: &SecretString, new: SecretString) -> Result<()> {
     let me = ctx.signed_in()?;
     let realm = ctx.realm.id;
-    let user = store::users::find(&app.db.read, realm, me.user_id).await?.ok_or(Error::NotFound)?;
-    guesses::prove(app, ctx, &user, current).await?;
+    let user = step_up::by_password(app, ctx, current).await?;
     let new = password_reset::check(ctx, &user, "newPassword", new)?;
     let hash = app.passwords.hash(new.secret(), app.entropy.as_ref()).await?;
     let now = app.clock.now();
     let ended = write_tx!(&app.db, |tx| {
         // The proof was of the password that stood when `user` was read; if that changed meanwhile, it proves nothing.
-        let ended = password_reset::replace(app, tx, &user, &hash, Some(me.session_id)).await?.ok_or(Error::WrongPassword)?;
+        let ended = password_reset::replace(app, tx, ctx, &user, &hash, Some(me.session_id)).await?.ok_or(Error::WrongPassword)?;
         store::audit::insert(tx, EventId::new(now, app.entropy.as_ref()), &ctx.event(Action::PasswordChanged, Some(user.id)), now).await?;
         Ok(ended)
     })?;

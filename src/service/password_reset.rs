@@ -8,7 +8,7 @@ use crate::{
     domain::{
         Error, Result,
         event::Action,
-        id::{EventId, JobId, SessionId},
+        id::{EventId, SessionId},
         job::Job,
         limit::Rule,
         password::NewPassword,
@@ -59,7 +59,7 @@ async fn set(app: &App, ctx: &Ctx, token: &str, new: SecretString) -> Result<()>
             store::users::mark_verified(tx, realm, user.id, now).await?;
         }
         // The user was read in this transaction; if another one got in between, a repetition reads them anew.
-        let ended = replace(app, tx, &user, &new_hash, None).await?.ok_or_else(|| Error::Conflict("the user changed meanwhile".into()))?;
+        let ended = replace(app, tx, ctx, &user, &new_hash, None).await?.ok_or_else(|| Error::Conflict("the user changed meanwhile".into()))?;
         store::audit::insert(tx, EventId::new(now, app.entropy.as_ref()), &ctx.event(Action::PasswordReset, Some(user.id)), now).await?;
         Ok(ended)
     })?;
@@ -77,7 +77,7 @@ pub(super) fn check(ctx: &Ctx, user: &User, field: &str, password: SecretString)
 
 /// Puts a new hash in place inside a transaction, with everything that must die with the old one, and answers the ended
 /// sessions; `None` if the user is not what `user` says any more.
-pub(super) async fn replace(app: &App, tx: &Transaction, user: &User, hash: &str, keep: Option<SessionId>) -> Result<Option<Vec<SessionId>>> {
+pub(super) async fn replace(app: &App, tx: &Transaction, ctx: &Ctx, user: &User, hash: &str, keep: Option<SessionId>) -> Result<Option<Vec<SessionId>>> {
     let now = app.clock.now();
     let realm = user.realm_id;
     if !store::users::bump_version_if(tx, realm, user.id, user.version, now).await? {
@@ -91,6 +91,6 @@ pub(super) async fn replace(app: &App, tx: &Transaction, user: &User, hash: &str
     store::devices::forget_all(tx, realm, user.id, now).await?;
     store::revocations::insert(tx, realm, RevocationKind::User, user.id.0, "changed", now).await?;
     let job = Job::SendPasswordChanged { realm_id: realm, user_id: user.id };
-    store::jobs::enqueue(tx, JobId::new(now, app.entropy.as_ref()), &job, now, now).await?;
+    ctx.owe(app, tx, &job, now).await?;
     Ok(Some(ended))
 }

@@ -9,6 +9,7 @@ use crate::{
         Error, Result,
         event::Action,
         id::{EventId, RealmId, UserId},
+        language::Language,
         text,
         user::Profile,
     },
@@ -22,6 +23,8 @@ pub struct Change {
     pub company: Option<Option<String>>,
     pub country: Option<Option<String>>,
     pub phone: Option<Option<String>>,
+    /// A BCP 47 tag.
+    pub locale: Option<Option<String>>,
 }
 
 /// The caller with their places in accounts. Answered from memory once warm.
@@ -68,8 +71,13 @@ pub async fn change(app: &App, ctx: &Ctx, change: Change) -> Result<Arc<Profile>
         None => None,
         Some(name) => faults.take(text::name("name", name))?,
     };
+    let locale = match &change.locale {
+        None => None,
+        Some(None) => Some(None),
+        Some(Some(tag)) => faults.take(Language::known("locale", tag))?.map(Some),
+    };
     faults.settle()?;
-    let patch = ProfilePatch { name, company, country, phone };
+    let patch = ProfilePatch { name, company, country, phone, locale };
     let now = app.clock.now();
     let realm = ctx.realm.id;
     write_tx!(&app.db, |tx| {

@@ -19,7 +19,7 @@ use crate::{
     domain::{
         Error, Result,
         event::Action,
-        id::{EventId, JobId, RealmId, SessionId},
+        id::{EventId, RealmId, SessionId},
         job::Job,
         realm::Lifetimes,
         session::{EndReason, Session},
@@ -126,7 +126,7 @@ async fn decide(app: &App, tx: &Transaction, ctx: &Ctx, presented: Presented, no
     store::revocations::insert_sessions(tx, realm, &[id], EndReason::RefreshReuse, now).await?;
     store::audit::insert(tx, EventId::new(now, app.entropy.as_ref()), &ctx.event(Action::RefreshReused, Some(session.user_id)), now).await?;
     let job = Job::SendRefreshReuse { realm_id: realm, user_id: session.user_id, session_id: id };
-    store::jobs::enqueue(tx, JobId::new(now, app.entropy.as_ref()), &job, now, now).await?;
+    ctx.owe(app, tx, &job, now).await?;
     app.jobs_due.notify_one();
     Ok(Outcome::Over(id, EndReason::RefreshReuse))
 }

@@ -12,7 +12,7 @@ use crate::{
         account::{Account, AccountStatus, DEFAULT_PLAN},
         email::Email,
         event::Action,
-        id::{AccountId, EventId, JobId, OneTimeTokenId, RealmId, UserId},
+        id::{AccountId, EventId, OneTimeTokenId, RealmId, UserId},
         job::Job,
         limit::Rule,
         password::NewPassword,
@@ -83,7 +83,7 @@ pub async fn sign_up(app: &App, ctx: &Ctx, input: SignUp) -> Result<SignedUp> {
                 give_account(app, tx, realm, &user).await?;
             }
             if may_mail(tx, realm.id, &user.email, now).await? {
-                owe_verification(app, tx, realm, user.id, &user.email, None).await?;
+                owe_verification(app, tx, ctx, user.id, &user.email, None).await?;
             }
             store::audit::insert(tx, EventId::new(now, app.entropy.as_ref()), &ctx.event(Action::UserSignedUp, Some(user.id)), now).await?;
         } else if may_mail(tx, realm.id, &user.email, now).await?
@@ -91,11 +91,11 @@ pub async fn sign_up(app: &App, ctx: &Ctx, input: SignUp) -> Result<SignedUp> {
         {
             if owner.email_verified_at.is_some() {
                 let job = Job::SendAccountExists { realm_id: realm.id, user_id: owner.id };
-                store::jobs::enqueue(tx, JobId::new(now, app.entropy.as_ref()), &job, now, now).await?;
+                ctx.owe(app, tx, &job, now).await?;
             } else {
                 // Nobody has proved this address yet. Whoever follows this mail's link gets this sign-up's password, so
                 // that an earlier sign-up by somebody else is worth nothing to them.
-                owe_verification(app, tx, realm, owner.id, &user.email, Some((&hash, &user.name))).await?;
+                owe_verification(app, tx, ctx, owner.id, &user.email, Some((&hash, &user.name))).await?;
             }
         }
         Ok(())
@@ -131,8 +131,8 @@ pub(super) async fn may_mail(db: &impl Connection, realm: RealmId, email: &Email
 }
 
 /// Stores a verification token and owes its mail. `pending` is a password hash and a name that take effect with it.
-pub(super) async fn owe_verification(app: &App, db: &impl Connection, realm: &Realm, user: UserId, email: &Email, pending: Option<(&str, &str)>) -> Result<()> {
-    let now = app.clock.now();
+pub(super) async fn owe_verification(app: &App, db: &impl Connection, ctx: &Ctx, user: UserId, email: &Email, pending: Option<(&str, &str)>) -> Result<()> {
+    let (realm, now) = (&ctx.realm, app.clock.now());
     let id = OneTimeTokenId::new(now, app.entropy.as_ref());
     let mut token = one_time::mint(app, id, realm, user, Purpose::VerifyEmail, email, now)?;
     token.pending_secret = pending.map(|(hash, _)| hash.to_owned());
@@ -140,7 +140,7 @@ pub(super) async fn owe_verification(app: &App, db: &impl Connection, realm: &Re
     store::one_time_tokens::kill_others(db, realm.id, user, Some(Purpose::VerifyEmail), Some(id), now).await?;
     store::one_time_tokens::insert_if_absent(db, &token).await?;
     let job = Job::SendVerification { realm_id: realm.id, user_id: user, token_id: id };
-    store::jobs::enqueue(db, JobId::new(now, app.entropy.as_ref()), &job, now, now).await
+    ctx.owe(app, db, &job, now).await
 }
 
 /// An account on the first plan, below the root account, that the new user owns.

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{
     Ctx,
     devices::{self, Remembered},
-    refresh, seconds_between,
+    notices, refresh, seconds_between,
 };
 use crate::{
     app::App,
@@ -99,6 +99,7 @@ pub(super) async fn begin(app: &App, db: &impl Connection, ctx: &Ctx, user: &Use
     store::revocations::insert_sessions(db, realm.id, &evicted, EndReason::EvictedByLimit, now).await?;
     ended.extend(replaced);
     let device = devices::remember(app, db, ctx, user, now).await?;
+    notices::of_sign_in(app, db, ctx, &session, device.familiarity, &evicted).await?;
     Ok(Begun { session, credential, ended, device })
 }
 

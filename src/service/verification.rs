@@ -8,7 +8,7 @@ use crate::{
         Error, Result,
         email::Email,
         event::Action,
-        id::{EventId, JobId, MailRequestId, OneTimeTokenId},
+        id::{EventId, MailRequestId, OneTimeTokenId},
         job::Job,
         limit::Rule,
         realm::Lifetimes,
@@ -124,5 +124,5 @@ pub(super) async fn owe_mail(app: &App, tx: &Transaction, ctx: &Ctx, email: Emai
     };
     let job = Job::AnswerMailRequest { realm_id: ctx.realm.id, request_id: request.id };
     store::mail_requests::insert(tx, ctx.realm.id, &request).await?;
-    store::jobs::enqueue(tx, JobId::new(now, app.entropy.as_ref()), &job, now, now).await
+    ctx.owe(app, tx, &job, now).await
 }

@@ -256,3 +256,29 @@ pub async fn change_plan(db: &impl ConnectionTrait, id: &str, change: &PlanChang
     }
     Ok(update.exec_with_returning(db).await?.into_iter().next().map(plan))
 }
+
+/// Closes an account that has nobody but `user` in it, no realm and no account below; `false` if it has. A closed account
+/// keeps its id and loses its name, which may be a person's.
+///
+/// # Errors
+/// What the database says.
+pub async fn close_if_unused(db: &impl ConnectionTrait, id: AccountId, user: UserId, now: DateTime<Utc>) -> Result<bool> {
+    let table = |name: &'static str| sea_orm::sea_query::Alias::new(name);
+    let column = |name: &'static str| Expr::col(table(name));
+    let own = |name: &'static str| Query::select().expr(Expr::val(1)).from(table(name)).and_where(column("account_id").eq(id.0)).to_owned();
+    let others = own("memberships").and_where(column("user_id").ne(user.0)).to_owned();
+    let below =
+        Query::select().expr(Expr::val(1)).from(path::Entity).and_where(path::Column::AncestorId.eq(id)).and_where(path::Column::Depth.gt(0)).to_owned();
+    let update = Entity::update_many()
+        .col_expr(Column::Status, Expr::value(AccountStatus::Disabled.as_str()))
+        .col_expr(Column::Name, Expr::value(CLOSED))
+        .col_expr(Column::UpdatedAt, Expr::value(now))
+        .filter(Column::Id.eq(id))
+        .filter(Expr::exists(others).not())
+        .filter(Expr::exists(own("realms")).not())
+        .filter(Expr::exists(below).not());
+    Ok(update.exec(db).await?.rows_affected == 1)
+}
+
+/// What a closed account is called.
+const CLOSED: &str = "closed";

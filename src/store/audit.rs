@@ -1,12 +1,12 @@
-//! The audit trail: lines are added and never changed.
+//! The audit trail: lines are added and never changed, but for the addresses of who was erased.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait as _};
+use sea_orm::{ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, sea_query::Expr};
 
 use crate::domain::{
     Result,
-    event::{Actor, Event},
-    id::{ApiKeyId, EventId, SessionId, UserId},
+    event::{Actor, Event, PastEvent},
+    id::{ApiKeyId, EventId, RealmId, SessionId, UserId},
 };
 
 super::entity!("audit_events" {
@@ -25,7 +25,7 @@ super::entity!("audit_events" {
     request_id: String,
     created_at: Instant,
 });
-use entity::{ActiveModel, Entity};
+use entity::{ActiveModel, Column, Entity};
 
 /// Adds a line.
 ///
@@ -54,5 +54,30 @@ pub async fn insert(db: &impl ConnectionTrait, id: EventId, event: &Event, now: 
         created_at: Set(now),
     };
     Entity::insert(row).exec_without_returning(db).await?;
+    Ok(())
+}
+
+fn about(realm: RealmId, user: UserId) -> Condition {
+    let either = Condition::any().add(Column::SubjectUserId.eq(user)).add(Column::ActorUserId.eq(user));
+    Condition::all().add(Column::RealmId.eq(realm)).add(either)
+}
+
+/// What a user did and what was done to them, newest first.
+///
+/// # Errors
+/// What the database says.
+pub async fn list_for_user(db: &impl ConnectionTrait, realm: RealmId, user: UserId) -> Result<Vec<PastEvent>> {
+    let rows = Entity::find().filter(about(realm, user)).order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).all(db).await?;
+    let event =
+        |row: entity::Model| PastEvent { id: row.id, action: row.action, actor: row.actor_kind, ip: row.ip, request_id: row.request_id, at: row.created_at };
+    Ok(rows.into_iter().map(event).collect())
+}
+
+/// Takes the network addresses out of a user's lines: what is left names them by an id alone.
+///
+/// # Errors
+/// What the database says.
+pub async fn forget_addresses_of(db: &impl ConnectionTrait, realm: RealmId, user: UserId) -> Result<()> {
+    Entity::update_many().col_expr(Column::Ip, Expr::value("")).filter(about(realm, user)).exec(db).await?;
     Ok(())
 }

@@ -89,3 +89,21 @@ pub async fn replace_password_if(db: &impl ConnectionTrait, realm: RealmId, user
         .filter(Column::Secret.eq(old));
     Ok(update.exec(db).await?.rows_affected == 1)
 }
+
+/// The kinds of a user's stored secrets, with when each was first and last set.
+///
+/// # Errors
+/// What the database says.
+pub async fn list(db: &impl ConnectionTrait, realm: RealmId, user: UserId) -> Result<Vec<(String, DateTime<Utc>, DateTime<Utc>)>> {
+    let rows = Entity::find().filter(Column::RealmId.eq(realm)).filter(Column::UserId.eq(user)).all(db).await?;
+    Ok(rows.into_iter().map(|row| (row.kind, row.created_at, row.updated_at)).collect())
+}
+
+/// Deletes a user's stored secrets of every kind.
+///
+/// # Errors
+/// What the database says.
+pub async fn delete_all(db: &impl ConnectionTrait, realm: RealmId, user: UserId) -> Result<()> {
+    Entity::delete_many().filter(Column::RealmId.eq(realm)).filter(Column::UserId.eq(user)).exec(db).await?;
+    Ok(())
+}

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    QueryTrait as _, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
+    sea_query::Expr,
 };
 
 use crate::domain::{
@@ -18,6 +18,7 @@ super::entity!("devices" {
     user_id: UserId,
     token_hash: String,
     name: String,
+    network: Option<String>,
     created_at: Instant,
     last_used_at: Instant,
     forgotten_at: Option<Instant>,
@@ -34,6 +35,8 @@ pub struct Device {
     pub token_hash: String,
     /// What the person would call it.
     pub name: String,
+    /// Where it was used first; of older rows it is not known.
+    pub network: Option<String>,
     pub created_at: DateTime<Utc>,
     pub last_used_at: DateTime<Utc>,
 }
@@ -49,6 +52,7 @@ pub async fn insert(db: &impl ConnectionTrait, device: &Device) -> Result<()> {
         user_id: Set(device.user_id),
         token_hash: Set(device.token_hash.clone()),
         name: Set(device.name.clone()),
+        network: Set(device.network.clone()),
         created_at: Set(device.created_at),
         last_used_at: Set(device.last_used_at),
         forgotten_at: Set(None),
@@ -68,23 +72,38 @@ pub async fn find_known(db: &impl ConnectionTrait, realm: RealmId, id: DeviceId,
         .filter(Column::TokenHash.eq(hash))
         .filter(Column::LastUsedAt.gt(since))
         .filter(Column::ForgottenAt.is_null());
-    Ok(query.one(db).await?.map(|row| Device {
+    Ok(query.one(db).await?.map(device))
+}
+
+fn device(row: entity::Model) -> Device {
+    Device {
         id: row.id,
         realm_id: row.realm_id,
         user_id: row.user_id,
         token_hash: row.token_hash,
         name: row.name,
+        network: row.network,
         created_at: row.created_at,
         last_used_at: row.last_used_at,
-    }))
+    }
 }
 
-/// How many devices a user ever had, as far as rows remember.
+/// A user's devices, oldest first.
 ///
 /// # Errors
 /// What the database says.
-pub async fn count(db: &impl ConnectionTrait, realm: RealmId, user: UserId) -> Result<u64> {
-    Ok(Entity::find().filter(Column::RealmId.eq(realm)).filter(Column::UserId.eq(user)).count(db).await?)
+pub async fn list(db: &impl ConnectionTrait, realm: RealmId, user: UserId) -> Result<Vec<Device>> {
+    let query = Entity::find().filter(Column::RealmId.eq(realm)).filter(Column::UserId.eq(user)).order_by_asc(Column::Id);
+    Ok(query.all(db).await?.into_iter().map(device).collect())
+}
+
+/// The devices that a user ever had, forgotten ones too, as far as rows remember: what each is called and its network.
+///
+/// # Errors
+/// What the database says.
+pub async fn places(db: &impl ConnectionTrait, realm: RealmId, user: UserId) -> Result<Vec<(String, Option<String>)>> {
+    let query = Entity::find().select_only().column(Column::Name).column(Column::Network);
+    Ok(query.filter(Column::RealmId.eq(realm)).filter(Column::UserId.eq(user)).into_tuple().all(db).await?)
 }
 
 /// Notes that a device was used.

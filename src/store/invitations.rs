@@ -124,6 +124,24 @@ pub async fn list(db: &impl ConnectionTrait, account: AccountId, page: &PageRequ
     query.all(db).await?.into_iter().map(invitation).collect()
 }
 
+/// What an address was invited to, newest first, ended ones too.
+///
+/// # Errors
+/// What the database says.
+pub async fn list_of(db: &impl ConnectionTrait, realm: RealmId, email: &Email) -> Result<Vec<Invitation>> {
+    let query = Entity::find().filter(Column::RealmId.eq(realm)).filter(Column::Email.eq(email.as_str())).order_by_desc(Column::Id);
+    query.all(db).await?.into_iter().map(invitation).collect()
+}
+
+/// Deletes what an address was invited to.
+///
+/// # Errors
+/// What the database says.
+pub async fn delete_of(db: &impl ConnectionTrait, realm: RealmId, email: &Email) -> Result<()> {
+    Entity::delete_many().filter(Column::RealmId.eq(realm)).filter(Column::Email.eq(email.as_str())).exec(db).await?;
+    Ok(())
+}
+
 /// Uses an invitation; `true` for the one caller that was first.
 ///
 /// # Errors

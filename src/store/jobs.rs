@@ -7,7 +7,7 @@ use sea_orm::{
     sea_query::{Expr, LockBehavior, LockType, Order, Query},
 };
 
-use crate::domain::{Error, Result, id::JobId, job::Job};
+use crate::domain::{Error, Result, id::JobId, job::Job, language::Language};
 
 super::entity!("jobs" {
     #[sea_orm(primary_key, auto_increment = false)]
@@ -20,6 +20,7 @@ super::entity!("jobs" {
     locked_until: Option<Instant>,
     attempts: i32,
     last_error: Option<String>,
+    language: Option<String>,
     created_at: Instant,
 });
 use entity::{ActiveModel, Column, Entity};
@@ -32,6 +33,8 @@ const DEAD: &str = "dead";
 pub struct ClaimedJob {
     pub id: JobId,
     pub job: Job,
+    /// What whoever caused it would be spoken to in.
+    pub language: Option<Language>,
     /// Failures so far.
     pub attempts: i32,
 }
@@ -50,6 +53,14 @@ pub struct JobCounts {
 /// # Errors
 /// What the database says.
 pub async fn enqueue(db: &impl ConnectionTrait, id: JobId, job: &Job, run_at: DateTime<Utc>, now: DateTime<Utc>) -> Result<()> {
+    enqueue_in(db, id, job, None, run_at, now).await
+}
+
+/// The same with the language of whoever caused it.
+///
+/// # Errors
+/// What the database says.
+pub async fn enqueue_in(db: &impl ConnectionTrait, id: JobId, job: &Job, language: Option<Language>, run_at: DateTime<Utc>, now: DateTime<Utc>) -> Result<()> {
     let row = ActiveModel {
         id: Set(id),
         realm_id: Set(job.realm_id()),
@@ -60,6 +71,7 @@ pub async fn enqueue(db: &impl ConnectionTrait, id: JobId, job: &Job, run_at: Da
         locked_until: Set(None),
         attempts: Set(0),
         last_error: Set(None),
+        language: Set(language.map(|language| language.tag().to_owned())),
         created_at: Set(now),
     };
     Entity::insert(row).exec_without_returning(db).await?;
@@ -99,7 +111,10 @@ pub async fn claim(db: &impl ConnectionTrait, now: DateTime<Utc>, lease: TimeDel
     let mut claimed = Vec::with_capacity(rows.len());
     for row in rows {
         match serde_json::from_str(&row.payload) {
-            Ok(job) => claimed.push(ClaimedJob { id: row.id, job, attempts: row.attempts }),
+            Ok(job) => {
+                let language = row.language.as_deref().and_then(Language::parse);
+                claimed.push(ClaimedJob { id: row.id, job, language, attempts: row.attempts });
+            }
             // Written by a newer version, or by hand: it must not hold up the others.
             Err(_) => bury(db, row.id, "unreadable").await?,
         }

@@ -57,8 +57,29 @@ pub async fn insert(db: &impl ConnectionTrait, realm: RealmId, request: &MailReq
 /// # Errors
 /// What the database says.
 pub async fn find(db: &impl ConnectionTrait, realm: RealmId, id: MailRequestId) -> Result<Option<MailRequest>> {
-    let Some(row) = Entity::find().filter(Column::RealmId.eq(realm)).filter(Column::Id.eq(id)).one(db).await? else { return Ok(None) };
-    Ok(Some(MailRequest {
+    Entity::find().filter(Column::RealmId.eq(realm)).filter(Column::Id.eq(id)).one(db).await?.map(request).transpose()
+}
+
+/// What waits for an address.
+///
+/// # Errors
+/// What the database says.
+pub async fn list(db: &impl ConnectionTrait, realm: RealmId, email: &Email) -> Result<Vec<MailRequest>> {
+    let rows = Entity::find().filter(Column::RealmId.eq(realm)).filter(Column::Email.eq(email.as_str())).all(db).await?;
+    rows.into_iter().map(request).collect()
+}
+
+/// Deletes what waits for an address.
+///
+/// # Errors
+/// What the database says.
+pub async fn delete_of(db: &impl ConnectionTrait, realm: RealmId, email: &Email) -> Result<()> {
+    Entity::delete_many().filter(Column::RealmId.eq(realm)).filter(Column::Email.eq(email.as_str())).exec(db).await?;
+    Ok(())
+}
+
+fn request(row: entity::Model) -> Result<MailRequest> {
+    Ok(MailRequest {
         id: row.id,
         realm_id: row.realm_id,
         purpose: Purpose::parse(&row.purpose).ok_or_else(|| super::unknown_word("mail_requests.purpose", &row.purpose))?,
@@ -66,7 +87,7 @@ pub async fn find(db: &impl ConnectionTrait, realm: RealmId, id: MailRequestId) 
         ip: row.ip,
         user_agent: row.user_agent,
         created_at: row.created_at,
-    }))
+    })
 }
 
 /// Deletes an answered request.

@@ -7,6 +7,7 @@ use sea_orm::{
 
 use crate::domain::{
     Result,
+    email::Email,
     id::{MailId, RealmId},
 };
 
@@ -81,6 +82,15 @@ pub async fn list(db: &impl ConnectionTrait, to: Option<&str>, limit: u64) -> Re
         created_at: row.created_at,
     };
     Ok(query.all(db).await?.into_iter().map(mail).collect())
+}
+
+/// Deletes a person's mails of one realm.
+///
+/// # Errors
+/// What the database says.
+pub async fn delete_of(db: &impl ConnectionTrait, realm: RealmId, email: &Email) -> Result<()> {
+    Entity::delete_many().filter(Column::RealmId.eq(realm)).filter(Column::Recipient.eq(email.as_str())).exec(db).await?;
+    Ok(())
 }
 
 /// Deletes mails made before `before`.

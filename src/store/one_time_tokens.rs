@@ -191,7 +191,8 @@ pub async fn count_try(db: &impl ConnectionTrait, realm: RealmId, id: OneTimeTok
     super::primitive::increment_if(db, update, Column::Tries, max).await
 }
 
-/// Kills a user's unused tokens: all, or those of one purpose, but never `except`.
+/// Kills a user's unused tokens: those of one purpose, or all, but never `except`. All means all but those that take a
+/// change of address back: who stole a session must not get rid of them by changing something else.
 ///
 /// # Errors
 /// What the database says.
@@ -208,9 +209,10 @@ pub async fn kill_others(
         .filter(Column::RealmId.eq(realm))
         .filter(Column::UserId.eq(user))
         .filter(Column::ConsumedAt.is_null());
-    if let Some(purpose) = purpose {
-        update = update.filter(Column::Purpose.eq(purpose.as_str()));
-    }
+    update = update.filter(match purpose {
+        Some(purpose) => Column::Purpose.eq(purpose.as_str()),
+        None => Column::Purpose.ne(Purpose::UndoEmailChange.as_str()),
+    });
     if let Some(except) = except {
         update = update.filter(Column::Id.ne(except));
     }
@@ -233,6 +235,36 @@ pub async fn count_live_of_key(db: &impl ConnectionTrait, key: &str, now: DateTi
 /// What the database says.
 pub async fn count_pending_marked(db: &impl ConnectionTrait, mark: &str) -> Result<u64> {
     Ok(Entity::find().filter(Column::PendingSecret.contains(mark)).filter(Column::ConsumedAt.is_null()).count(db).await?)
+}
+
+/// Kills a user's unused tokens of one purpose that were made at `since` or later.
+///
+/// # Errors
+/// What the database says.
+pub async fn kill_since(db: &impl ConnectionTrait, realm: RealmId, user: UserId, purpose: Purpose, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<()> {
+    let update = Entity::update_many()
+        .col_expr(Column::ConsumedAt, Expr::value(now))
+        .filter(Column::RealmId.eq(realm))
+        .filter(Column::UserId.eq(user))
+        .filter(Column::Purpose.eq(purpose.as_str()))
+        .filter(Column::CreatedAt.gte(since))
+        .filter(Column::ConsumedAt.is_null());
+    update.exec(db).await?;
+    Ok(())
+}
+
+/// A user's tokens that can still be used, newest first.
+///
+/// # Errors
+/// What the database says.
+pub async fn list_live(db: &impl ConnectionTrait, realm: RealmId, user: UserId, now: DateTime<Utc>) -> Result<Vec<OneTimeToken>> {
+    let query = Entity::find()
+        .filter(Column::RealmId.eq(realm))
+        .filter(Column::UserId.eq(user))
+        .filter(Column::ConsumedAt.is_null())
+        .filter(Column::ExpiresAt.gt(now))
+        .order_by_desc(Column::Id);
+    query.all(db).await?.into_iter().map(token).collect()
 }
 
 /// Deletes tokens that expired before `before`. One that holds the last sign-up of an unproved address stays until it is

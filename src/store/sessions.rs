@@ -133,6 +133,15 @@ pub async fn list_live(db: &impl ConnectionTrait, realm: RealmId, user: UserId, 
     Ok(query.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).all(db).await?.into_iter().map(session).collect())
 }
 
+/// A user's sessions, live or not, newest first, with what the browser called itself.
+///
+/// # Errors
+/// What the database says.
+pub async fn list_all(db: &impl ConnectionTrait, realm: RealmId, user: UserId) -> Result<Vec<(Session, String)>> {
+    let query = Entity::find().filter(Column::RealmId.eq(realm)).filter(Column::UserId.eq(user)).order_by_desc(Column::CreatedAt).order_by_desc(Column::Id);
+    Ok(query.all(db).await?.into_iter().map(|row| (row.user_agent.clone(), row)).map(|(agent, row)| (session(row), agent)).collect())
+}
+
 /// Ends a session; `false` if it is over or was never.
 ///
 /// # Errors

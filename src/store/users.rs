@@ -13,6 +13,7 @@ use crate::domain::{
     credential::CredentialKind,
     email::Email,
     id::{RealmId, UserId},
+    language::Language,
     user::{Profile, User, UserStatus},
 };
 
@@ -25,6 +26,7 @@ super::entity!("users" {
     company: Option<String>,
     country: Option<String>,
     phone: Option<String>,
+    locale: Option<String>,
     email_verified_at: Option<Instant>,
     status: String,
     version: i32,
@@ -52,6 +54,7 @@ pub struct ProfilePatch {
     pub company: Option<Option<String>>,
     pub country: Option<Option<String>>,
     pub phone: Option<Option<String>>,
+    pub locale: Option<Option<Language>>,
 }
 
 fn user(row: Model) -> Result<User> {
@@ -63,6 +66,7 @@ fn user(row: Model) -> Result<User> {
         company: row.company,
         country: row.country,
         phone: row.phone,
+        locale: row.locale.as_deref().and_then(Language::parse),
         email_verified_at: row.email_verified_at,
         status: UserStatus::parse(&row.status).ok_or_else(|| super::unknown_word("users.status", &row.status))?,
         version: row.version,
@@ -92,6 +96,7 @@ pub async fn insert_if_absent(db: &impl ConnectionTrait, realm: RealmId, new: &N
         company: Set(new.company.clone()),
         country: Set(new.country.clone()),
         phone: Set(new.phone.clone()),
+        locale: Set(None),
         email_verified_at: Set(new.email_verified_at),
         status: Set(UserStatus::Active.as_str().to_owned()),
         version: Set(1),
@@ -200,12 +205,40 @@ pub async fn update_profile(db: &impl ConnectionTrait, realm: RealmId, id: UserI
     if let Some(name) = &patch.name {
         update = update.col_expr(Column::Name, Expr::value(name.clone()));
     }
+    if let Some(locale) = patch.locale {
+        update = update.col_expr(Column::Locale, Expr::value(locale.map(Language::tag)));
+    }
     for (column, value) in [(Column::Company, &patch.company), (Column::Country, &patch.country), (Column::Phone, &patch.phone)] {
         if let Some(value) = value {
             update = update.col_expr(column, Expr::value(value.clone()));
         }
     }
     Ok(update.exec(db).await?.rows_affected == 1)
+}
+
+/// Puts another address, which is proved, in the place of the old one and makes every older proof of the user worthless;
+/// `false` if the user is not of that version any more.
+///
+/// # Errors
+/// [`crate::domain::Error::Taken`] if somebody else has the address; what the database says.
+pub async fn put_email_if(db: &impl ConnectionTrait, realm: RealmId, id: UserId, version: i32, email: &Email, now: DateTime<Utc>) -> Result<bool> {
+    let update = update(realm, id)
+        .filter(Column::Version.eq(version))
+        .col_expr(Column::Email, Expr::value(email.as_str()))
+        .col_expr(Column::EmailVerifiedAt, Expr::value(now))
+        .col_expr(Column::Version, Expr::value(version + 1))
+        .col_expr(Column::UpdatedAt, Expr::value(now));
+    let done = update.exec(db).await.map_err(|fault| super::fault::taken(fault, "email"))?;
+    Ok(done.rows_affected == 1)
+}
+
+/// Deletes a user with everything that hangs on their row.
+///
+/// # Errors
+/// What the database says.
+pub async fn delete(db: &impl ConnectionTrait, realm: RealmId, id: UserId) -> Result<()> {
+    Entity::delete_many().filter(Column::RealmId.eq(realm)).filter(Column::Id.eq(id)).exec(db).await?;
+    Ok(())
 }
 
 /// A realm's people in the order of their making, after `after`.

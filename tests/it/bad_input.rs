@@ -265,13 +265,21 @@ on_both!(a_form_a_query_or_a_path_can_be_any_rubbish, |app| {
     }
     client.delete(&format!("/api/v1/me/sessions/{}", "a".repeat(8_000))).await.assert_problem(404, "not_found");
     for query in ["token=%00", "token=%ff", "token[]=a", "token=a&token=b", "realm=%00", "realm=..", "=", "&&&", "%"] {
-        for page in ["/ui/verify-email", "/ui/reset-password", "/ui/setup", "/dev/mailbox/messages"] {
+        for page in ["/ui/verify-email", "/ui/reset-password", "/ui/change-email", "/ui/undo-email-change", "/ui/setup", "/dev/mailbox/messages"] {
             let reply = app.anonymous().send(Method::GET, &format!("{page}?{query}"), None, "").await;
             assert!(!reply.status.is_server_error(), "{page}?{query}: {}", reply.text());
         }
     }
     for body in [&b"token=%00&csrf=%00"[..], b"\xff\xfe", b"", b"token=a&token=b", b"{\"token\":1}"] {
-        for page in ["/ui/verify-email", "/ui/verify-email/resend", "/ui/reset-password", "/ui/forgot-password", "/ui/setup"] {
+        for page in [
+            "/ui/verify-email",
+            "/ui/verify-email/resend",
+            "/ui/reset-password",
+            "/ui/forgot-password",
+            "/ui/change-email",
+            "/ui/undo-email-change",
+            "/ui/setup",
+        ] {
             for content_type in [Some("application/x-www-form-urlencoded"), Some("text/plain"), None] {
                 let reply = app.anonymous().send(Method::POST, page, content_type, body).await;
                 assert!(reply.status.is_client_error(), "{page}: {}", reply.status);

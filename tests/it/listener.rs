@@ -278,10 +278,11 @@ fn paths() -> Vec<(String, Vec<Method>)> {
     for path in ["jwks.json", "openid-configuration"] {
         all.push((format!("/realms/localhost/.well-known/{path}"), vec![Method::GET]));
     }
-    for path in ["/ui/verify-email", "/ui/reset-password", "/ui/forgot-password", "/ui/setup"] {
-        all.push((path.to_owned(), vec![Method::GET, Method::POST]));
-    }
-    all.push(("/ui/verify-email/resend".to_owned(), vec![Method::POST]));
+    let both = "verify-email reset-password forgot-password unlock-sign-in change-email undo-email-change setup sign-in sign-out sign-up verify-email/code";
+    all.extend(both.split(' ').map(|page| (format!("/ui/{page}"), vec![Method::GET, Method::POST])));
+    let posted = "verify-email/resend verify-email/code/resend account/profile account/password account/sessions/end account/sessions/end-all";
+    all.extend(posted.split(' ').map(|form| (format!("/ui/{form}"), vec![Method::POST])));
+    all.push(("/ui/account".to_owned(), vec![Method::GET]));
     all
 }
 

@@ -99,7 +99,7 @@ on_both!(a_job_of_a_node_that_died_is_sent_again_as_the_same_mail, |app| {
     let claimed = store::jobs::claim(&node.db.write, node.clock.now(), LEASE, 8).await.unwrap();
     assert_eq!(claimed.len(), 1);
     // It sent the mail and died before it could say so.
-    mailer::run(node, claimed[0].id, &claimed[0].job).await.unwrap();
+    mailer::run(node, &claimed[0]).await.unwrap();
     let first = same(&app.last_mail(EMAIL).await);
     assert!(first.0.starts_with(&format!("<{}@", claimed[0].id)), "{}", first.0);
     app.advance(LEASE - TimeDelta::milliseconds(1));
@@ -116,7 +116,7 @@ on_both!(a_repeated_mail_has_the_same_link_and_message_id, |app| {
     let (node, other) = (app.app(), app.join(2).await);
     app.anonymous().sign_up(EMAIL, PASSWORD).await.assert(202);
     let claimed = store::jobs::claim(&node.db.write, node.clock.now(), LEASE, 8).await.unwrap();
-    mailer::run(node, claimed[0].id, &claimed[0].job).await.unwrap();
+    mailer::run(node, &claimed[0]).await.unwrap();
     let first = same(&app.last_mail(EMAIL).await);
     // With the first copy out of the way the second one shows.
     node.db.write.execute_unprepared("DELETE FROM mailbox").await.unwrap();
@@ -131,7 +131,7 @@ on_both!(a_reset_mail_repeated_by_another_node_is_no_second_mail, |app| {
     let before = app.mails(EMAIL).await.len();
     app.anonymous().post("/api/v1/auth/password/forgot", &json!({ "email": EMAIL })).await.assert(202);
     let claimed = store::jobs::claim(&node.db.write, node.clock.now(), LEASE, 8).await.unwrap();
-    mailer::run(node, claimed[0].id, &claimed[0].job).await.unwrap();
+    mailer::run(node, &claimed[0]).await.unwrap();
     let token = app.last_mail(EMAIL).await.token();
     app.advance(LEASE);
     assert_eq!(jobs::run_due(&other.app).await.unwrap(), 1);

@@ -75,6 +75,8 @@ on_both!(every_form_asks_where_it_comes_from, |app| {
         ("/ui/verify-email?token=x", "/ui/verify-email/resend"),
         (reset.as_str(), "/ui/reset-password"),
         ("/ui/forgot-password", "/ui/forgot-password"),
+        ("/ui/change-email?token=x", "/ui/change-email"),
+        ("/ui/undo-email-change?token=x", "/ui/undo-email-change"),
         (setup.as_str(), "/ui/setup"),
     ] {
         let form = open(&client, shown).await;
@@ -172,7 +174,7 @@ fn assert_harmless(reply: &Reply, echoed: bool) {
 on_both!(what_people_typed_comes_back_harmless, |app| {
     let client = app.anonymous();
     let bad = encoded(SCRIPT);
-    for path in ["/ui/verify-email", "/ui/reset-password", "/ui/setup"] {
+    for path in ["/ui/verify-email", "/ui/reset-password", "/ui/change-email", "/ui/undo-email-change", "/ui/setup"] {
         let page = client.get(&format!("{path}?token={bad}")).await.assert(200);
         assert_harmless(&page, true);
         let realm = client.get(&format!("{path}?token=x&realm={bad}")).await;
@@ -202,8 +204,17 @@ on_both!(what_people_typed_comes_back_harmless, |app| {
 on_both!(pages_are_never_kept_framed_or_allowed_scripts, |app| {
     let setup = setup_path(&app).await;
     let client = app.anonymous();
-    let pages =
-        ["/ui/verify-email?token=x", "/ui/reset-password?token=x", "/ui/reset-password", "/ui/forgot-password", setup.as_str(), "/ui/none", "/dev/mailbox"];
+    let pages = [
+        "/ui/verify-email?token=x",
+        "/ui/change-email?token=x",
+        "/ui/undo-email-change?token=x",
+        "/ui/reset-password?token=x",
+        "/ui/reset-password",
+        "/ui/forgot-password",
+        setup.as_str(),
+        "/ui/none",
+        "/dev/mailbox",
+    ];
     for path in pages {
         let page = client.get(path).await;
         assert_eq!(page.header("cache-control"), "no-store", "{path}");

@@ -93,6 +93,16 @@ async fn account_named(app: &TestApp, name: &str) -> String {
     accounts.iter().find(|account| account.name == name).unwrap().id.to_string()
 }
 
+/// Somebody who wants another address: the token that went there, and the address that stands.
+async fn email_change(app: &TestApp) -> (String, String) {
+    let (old, new) = (format!("canary-{}@example.com", tick(app)), format!("next-{}@example.com", tick(app)));
+    let user = app.user_in(OWN, &old).await;
+    let body = json!({ "email": new, "password": PASSWORD });
+    app.anonymous().bearer(&user.access).post("/api/v1/me/email", &body).await.assert(202);
+    app.run_jobs().await;
+    (app.last_mail(&new).await.token(), old)
+}
+
 /// A row of the matrix, made anew for each question, because some secrets are good once.
 async fn row(app: &TestApp, operation: &str) -> Row {
     let row = |body: Value, good, foreign| Row { path: Vec::new(), body: Some(body), good, foreign };
@@ -127,6 +137,16 @@ async fn row(app: &TestApp, operation: &str) -> Row {
         "change_password" => row(json!({ "currentPassword": "not the password", "newPassword": "another harbour otter" }), 403, 401),
         "update_me" => row(json!({ "phone": "+49 30 1234" }), 200, 401),
         "log_out" => row(json!({}), 204, 401),
+        "erase_me" => row(json!({ "password": "not the password" }), 403, 401),
+        "change_email" => row(json!({ "email": format!("next-{}@example.com", tick(app)), "password": PASSWORD }), 202, 401),
+        "confirm_email_change" => row(json!({ "token": email_change(app).await.0 }), 200, 400),
+        "undo_email_change" => {
+            let (token, old) = email_change(app).await;
+            home.post("/api/v1/auth/change-email/confirm", &json!({ "token": token })).await.assert(200);
+            app.run_jobs().await;
+            row(json!({ "token": app.last_mail(&old).await.token() }), 200, 400)
+        }
+        "export_me" => plain(200),
         "get_me" | "list_sessions" | "inspect_access_token" => plain(200),
         "end_session" => plain(204),
         "list_accounts" => plain(200),

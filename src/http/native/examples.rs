@@ -82,6 +82,7 @@ impl Example for ProfileIn {
             company: MaybeUndefined::Null,
             country: MaybeUndefined::Value("GB".to_owned()),
             phone: MaybeUndefined::Undefined,
+            locale: MaybeUndefined::Value("en".to_owned()),
         }
     }
 }

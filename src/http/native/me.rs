@@ -7,6 +7,7 @@ use poem_openapi::{OpenApi, param::Path, types::MaybeUndefined};
 
 use super::{
     Group,
+    life_wire::EraseIn,
     wire::{ChangePasswordIn, MeOut, ProfileIn, SessionsOut},
 };
 use crate::{
@@ -15,9 +16,9 @@ use crate::{
     http::{
         context::Session,
         payload::{Json, NoContent, Reply},
-        problem::{ApiErr, E400, E401, E403, E404, E413, E415, E422, E503},
+        problem::{ApiErr, E400, E401, E403, E404, E409, E413, E415, E422, E503},
     },
-    service::{password_change, profile, sessions},
+    service::{erase, password_change, profile, sessions},
 };
 
 pub(super) struct MeApi;
@@ -41,10 +42,21 @@ impl MeApi {
     /// Fields left out stay as they are, `null` clears one. The address and the password have operations of their own.
     #[oai(path = "/", method = "patch", operation_id = "update_me")]
     async fn update(&self, app: Data<&Arc<App>>, ctx: Session, body: Json<ProfileIn>) -> Result<Reply<MeOut>, ApiErr<WRITE>> {
-        let ProfileIn { name, company, country, phone } = body.0;
-        let change = profile::Change { name, company: field(company), country: field(country), phone: field(phone) };
+        let ProfileIn { name, company, country, phone, locale } = body.0;
+        let change = profile::Change { name, company: field(company), country: field(country), phone: field(phone), locale: field(locale) };
         let profile = profile::change(&app, &ctx.0, change).await?;
         Ok(Reply(MeOut::of(&ctx.0, &profile)))
+    }
+
+    /// Erase oneself
+    ///
+    /// At once and for good: profile, sessions, tokens, credentials, devices and places in accounts. The audit trail keeps
+    /// the id alone. An account that nobody else is in is closed. 409 `last_owner`: an account with other members, realms or
+    /// accounts below it would be left without an owner.
+    #[oai(path = "/", method = "delete", operation_id = "erase_me")]
+    async fn erase(&self, app: Data<&Arc<App>>, ctx: Session, body: Json<EraseIn>) -> Result<NoContent, ApiErr<{ WRITE | E409 }>> {
+        erase::erase(&app, &ctx.0, &body.0.password.0).await?;
+        Ok(NoContent)
     }
 
     /// Change the password

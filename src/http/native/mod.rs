@@ -9,6 +9,8 @@ mod auth;
 mod examples;
 mod joining;
 mod key_wire;
+mod life;
+mod life_wire;
 mod limit_wire;
 mod limits;
 mod me;
@@ -47,6 +49,7 @@ pub(super) fn operations() -> impl OpenApi {
     (
         auth::AuthApi,
         me::MeApi,
+        life::LifeApi,
         accounts::AccountsApi,
         members::MembersApi,
         joining::JoiningApi,

@@ -315,6 +315,9 @@ pub(super) struct MeOut {
     pub(super) country: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) phone: Option<String>,
+    /// The language of mails and pages that the person chose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) locale: Option<String>,
     /// The accounts that the person belongs to.
     pub(super) accounts: Vec<MembershipOut>,
     pub(super) created_at: Instant,
@@ -338,6 +341,7 @@ impl MeOut {
             company: user.company.clone(),
             country: user.country.clone(),
             phone: user.phone.clone(),
+            locale: user.locale.map(|language| language.tag().to_owned()),
             accounts: profile.memberships.iter().map(place).collect(),
             created_at: Instant(user.created_at),
             updated_at: Instant(user.updated_at),
@@ -357,6 +361,9 @@ pub(super) struct ProfileIn {
     pub(super) country: MaybeUndefined<String>,
     #[oai(nullable, validator(max_length = 100))]
     pub(super) phone: MaybeUndefined<String>,
+    /// The language of mails and pages, as a BCP 47 tag: `en` or `de`, with any region.
+    #[oai(nullable, validator(max_length = 35))]
+    pub(super) locale: MaybeUndefined<String>,
 }
 
 /// Live sessions, newest first. All of them: there are never more than the realm allows.

@@ -116,7 +116,7 @@ async fn take_profile(req: &Request, guest: Guest, fields: Form<Profile>) -> Res
         Err(reply) => return Ok(reply),
     };
     let typed = ProfileFields { name: name.clone(), company: company.clone(), country: country.clone(), phone: phone.clone() };
-    let change = profile::Change { name: Some(name), company: Some(Some(company)), country: Some(Some(country)), phone: Some(Some(phone)) };
+    let change = profile::Change { name: Some(name), company: Some(Some(company)), country: Some(Some(country)), phone: Some(Some(phone)), locale: None };
     match profile::change(visit.app, &visit.ctx, change).await {
         Ok(_) => Ok(done(visit, Notice::ProfileSaved)),
         Err(Error::Invalid(faults)) => {

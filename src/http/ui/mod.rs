@@ -5,6 +5,7 @@
 //! session that a cookie carries. [`visit::Visit`] is what the handlers have in common.
 
 mod account;
+mod change_email;
 mod cookies;
 mod csrf;
 mod flow;
@@ -19,5 +20,5 @@ use poem::Route;
 
 /// Adds all pages.
 pub(super) fn routes(route: Route) -> Route {
-    account::routes(invitation::routes(sign_up::routes(sign_in::routes(pages::routes(route)))))
+    account::routes(change_email::routes(invitation::routes(sign_up::routes(sign_in::routes(pages::routes(route))))))
 }

@@ -50,18 +50,18 @@ fn style() -> Response {
 
 /// What a mailed link carries.
 #[derive(Deserialize)]
-struct Mailed {
+pub(super) struct Mailed {
     #[serde(default)]
-    token: String,
+    pub(super) token: String,
     /// The realm, where the address does not tell it.
-    realm: Option<String>,
+    pub(super) realm: Option<String>,
 }
 
 /// The fields of every form here; one that a form lacks is empty.
 #[derive(Deserialize)]
-struct Fields {
+pub(super) struct Fields {
     #[serde(default)]
-    token: String,
+    pub(super) token: String,
     #[serde(default)]
     csrf: String,
     #[serde(default)]
@@ -73,7 +73,7 @@ struct Fields {
 }
 
 /// The context of a page: the realm that its link names, else the request's.
-async fn shown_in(app: &App, ctx: Ctx, realm: Option<&str>) -> Result<Ctx> {
+pub(super) async fn shown_in(app: &App, ctx: Ctx, realm: Option<&str>) -> Result<Ctx> {
     match realm.filter(|name| !name.is_empty()) {
         None => Ok(ctx),
         Some(name) => {
@@ -84,25 +84,25 @@ async fn shown_in(app: &App, ctx: Ctx, realm: Option<&str>) -> Result<Ctx> {
 }
 
 /// The context of a posted form: the realm that it was shown for. Refuses a form that is not of our own pages.
-async fn posted_in(app: &App, req: &Request, ctx: Ctx, fields: &Fields) -> Result<Ctx> {
+pub(super) async fn posted_in(app: &App, req: &Request, ctx: Ctx, fields: &Fields) -> Result<Ctx> {
     let realm = csrf::realm_of(app, req.headers(), &fields.csrf, Tie::Browser).ok_or_else(Failure::cross_site)?;
     shown_in(app, ctx, Some(&realm)).await
 }
 
-fn status(mut reply: Response, status: StatusCode) -> Response {
+pub(super) fn status(mut reply: Response, status: StatusCode) -> Response {
     reply.set_status(status);
     reply
 }
 
 /// The way on once an address is proved or a password set. Outside the root realm the link names the realm, as mailed
 /// links do.
-fn sign_in(app: &App, views: &SharedViews, ctx: &Ctx) -> Option<Link> {
+pub(super) fn sign_in(app: &App, views: &SharedViews, ctx: &Ctx) -> Option<Link> {
     let view = views.speak(ctx.language());
     let realm = if app.root().is_ok_and(|root| root.realm == ctx.realm.id) { String::new() } else { format!("?realm={}", ctx.realm.name) };
     Some(Link { label: view.say("page.sign_in.button", &[]), href: format!("{}/ui/sign-in{realm}", view.base()) })
 }
 
-fn name_of(ctx: &Ctx) -> String {
+pub(super) fn name_of(ctx: &Ctx) -> String {
     ctx.realm.display_name().to_owned()
 }
 
