@@ -8,13 +8,17 @@ use crate::{
     domain::{Error, Result},
 };
 
+/// What says too much at `info`: each step of the schema, before a first start can show its links. A filter that names it
+/// gets it back.
+const QUIET: &str = "sea_orm_migration=warn";
+
 /// Starts the log and makes panics one line of it.
 ///
 /// # Errors
 /// [`Error::Setup`] for a filter that can't be read.
 pub fn start(settings: &Settings) -> Result<()> {
-    let filter =
-        EnvFilter::try_new(&settings.log).map_err(|_| Error::Setup("the setting `log` must be a level or a filter such as info,realmgate=debug".to_owned()))?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", settings.log))
+        .map_err(|_| Error::Setup("the setting `log` must be a level or a filter such as info,realmgate=debug".to_owned()))?;
     let registry = tracing_subscriber::registry().with(filter);
     // A second start in one process keeps the first.
     let _ = match settings.log_format {

@@ -30,6 +30,15 @@ impl Language {
         }
     }
 
+    /// What its speakers call it.
+    #[must_use]
+    pub fn own_name(self) -> &'static str {
+        match self {
+            Self::English => "English",
+            Self::German => "Deutsch",
+        }
+    }
+
     /// The known language that a BCP 47 tag asks for, whatever its script or region: `de-AT` is German.
     #[must_use]
     pub fn parse(tag: &str) -> Option<Self> {

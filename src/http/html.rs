@@ -6,17 +6,12 @@ use poem::{Response, http::header};
 
 use super::failure::Failure;
 use super::view::{MAILBOX_POLICY, MailboxPage, NoticePage, PAGE_POLICY, Page, Tone, Views};
-use crate::{domain::language::Language, service::Ctx};
+use crate::domain::language::Language;
 
 /// The page templates, compiled once.
 pub(super) type SharedViews = Arc<Views>;
 
-/// A page as a response, in the language of whoever asks. Never stored: pages carry tokens.
-pub(super) fn shown(views: &Views, ctx: &Ctx, page: &impl Page) -> Response {
-    shown_in(views, ctx.language(), page)
-}
-
-/// The same in a language that is known better.
+/// A page as a response. Never stored: pages carry tokens.
 pub(super) fn shown_in(views: &Views, language: Language, page: &impl Page) -> Response {
     with_policy(page.render(views.speak(language)), PAGE_POLICY)
 }

@@ -39,10 +39,15 @@ pub use listener::serve;
 pub use metrics::metrics_endpoint;
 pub use spans::Spans;
 
-use crate::{app::App, config::Profile, domain::Result};
+use crate::{
+    app::App,
+    config::Profile,
+    domain::Result,
+    service::{Ctx, export::Export},
+};
 
 /// Methods of the routes that stand in no OpenAPI document.
-const PLAIN_ROUTES: [(&str, &[&str]); 32] = [
+const PLAIN_ROUTES: [(&str, &[&str]); 36] = [
     ("/.well-known/change-password", &["GET"]),
     ("/.well-known/security.txt", &["GET"]),
     ("/healthz/live", &["GET"]),
@@ -63,6 +68,7 @@ const PLAIN_ROUTES: [(&str, &[&str]); 32] = [
     ("/ui/change-email", &["GET", "POST"]),
     ("/ui/undo-email-change", &["GET", "POST"]),
     ("/ui/setup", &["GET", "POST"]),
+    ("/ui/done", &["GET"]),
     ("/ui/sign-in", &["GET", "POST"]),
     ("/ui/sign-out", &["GET", "POST"]),
     ("/ui/sign-up", &["GET", "POST"]),
@@ -70,12 +76,19 @@ const PLAIN_ROUTES: [(&str, &[&str]); 32] = [
     ("/ui/verify-email/code/resend", &["POST"]),
     ("/ui/account", &["GET"]),
     ("/ui/account/profile", &["POST"]),
+    ("/ui/account/email", &["POST"]),
     ("/ui/account/password", &["POST"]),
     ("/ui/account/sessions/end", &["POST"]),
     ("/ui/account/sessions/end-all", &["POST"]),
+    ("/ui/account/export", &["POST"]),
+    ("/ui/account/erase", &["GET", "POST"]),
     ("/dev/mailbox", &["GET"]),
     ("/dev/mailbox/messages", &["GET"]),
 ];
+
+/// How a person's export is written, for the pages: as the API writes it. Dialects and pages don't know each other.
+#[derive(Clone)]
+struct ExportDocument(fn(&Ctx, Export) -> String);
 
 /// Everything that this node answers, as one endpoint.
 ///
@@ -93,7 +106,7 @@ pub fn endpoint(app: &Arc<App>, log: AccessLog) -> Result<impl Endpoint<Output =
         route = metrics::routes(route);
     }
     let route = route.nest(native::BASE, native::api());
-    let inner = dispatch::Dispatch::new(native::BASE, native::operations(), route.data(Arc::clone(&views)));
+    let inner = dispatch::Dispatch::new(native::BASE, native::operations(), route.data(Arc::clone(&views)).data(ExportDocument(native::export_document)));
     let routes = edge::RouteTable { operations: operations(), methods: methods() };
     app.meters.traffic.open(routes.methods.iter().map(|(pattern, _)| pattern.clone()));
     Ok(edge::Edge { inner, app: Arc::clone(app), views, log, routes })

@@ -6,10 +6,10 @@
 //! # Languages
 //! A template holds no sentence. It writes `{{ t("page.setup.title") }}`, or `{{ t("page.reset_password.text", realm=realm) }}`
 //! where the sentence has a `{realm}`; the words stand in `templates/words/<language>.toml` and have to be added to every
-//! one of them, see [`crate::domain::words`]. A handler shows a page with `html::shown(&views, &ctx, &page)`, which speaks
-//! the language of [`Ctx::language`](crate::service::Ctx::language), or with `html::shown_in` where it knows a person who
-//! chose one. A sentence that a handler needs itself is `views.speak(language).say("page.…", &[])`, and faults of fields
-//! are `.sentences(&faults)`. A page of a few words needs no template: [`NoticePage`] and an entry under `page.notice`.
+//! one of them, see [`crate::domain::words`]. A handler of `ui/` shows a page with `visit.page(status, &page)`, which speaks
+//! what the signed-in person chose, else the language of [`Ctx::language`](crate::service::Ctx::language). A sentence that a
+//! handler needs itself is `visit.say("page.…")`, and faults of fields are `visit.faults(&faults)`. A page of a few words
+//! needs no template: [`NoticePage`] and an entry under `page.notice`.
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 
@@ -25,14 +25,11 @@ mod mailbox;
 mod pages;
 mod people;
 
-pub(crate) use account::{AccountPage, ProfileFields, SessionItem, SignOutPage};
+pub(crate) use account::{AccountPage, ErasePage, ProfileFields, SessionItem, SignOutPage};
 pub(crate) use change_email::{Change, ChangeEmailPage, State as ChangeState};
 pub(crate) use invitation::{InvitationPage, Offer};
 pub(crate) use mailbox::{MailboxItem, MailboxPage};
-pub(crate) use pages::{
-    ForgotPasswordPage, NoticePage, ResetPasswordDonePage, ResetPasswordPage, SetupPage, Tone, UnlockSignInPage, VerifyEmailDonePage, VerifyEmailFailedPage,
-    VerifyEmailPage,
-};
+pub(crate) use pages::{ForgotPasswordPage, NoticePage, ResetPasswordPage, SetupPage, Tone, UnlockSignInPage, VerifyEmailFailedPage, VerifyEmailPage};
 pub(crate) use people::{CodePage, SignInPage, SignUpPage};
 
 /// The stylesheet of all pages, for `GET /ui/style.css`. Its address changes with its content, so that it may be cached for
@@ -50,7 +47,7 @@ pub(crate) const MAILBOX_POLICY: &str =
 /// What is sent should a template fail, which the tests of this file rule out.
 const BROKEN: &str = "<!doctype html><html lang=\"en\"><title>Something went wrong</title><h1>Something went wrong</h1><p>Please try again later.</p></html>";
 
-const TEMPLATES: [(&str, &str); 16] = [
+const TEMPLATES: [(&str, &str); 17] = [
     ("layout.html", include_str!("../../templates/ui/layout.html")),
     ("parts.html", include_str!("../../templates/ui/parts.html")),
     ("fields.html", include_str!("../../templates/ui/fields.html")),
@@ -58,6 +55,7 @@ const TEMPLATES: [(&str, &str); 16] = [
     ("sign_up.html", include_str!("../../templates/ui/sign_up.html")),
     ("code.html", include_str!("../../templates/ui/code.html")),
     ("account.html", include_str!("../../templates/ui/account.html")),
+    ("erase.html", include_str!("../../templates/ui/erase.html")),
     ("sign_out.html", include_str!("../../templates/ui/sign_out.html")),
     ("verify_email.html", include_str!("../../templates/ui/verify_email.html")),
     ("reset_password.html", include_str!("../../templates/ui/reset_password.html")),

@@ -50,6 +50,18 @@ pub(super) async fn of(app: &App, realm: RealmId, user: UserId) -> Result<Arc<Pr
     Ok(profile)
 }
 
+/// What a person wants to be spoken to in; nothing for one who is gone.
+///
+/// # Errors
+/// What the database says.
+pub async fn language(app: &App, realm: RealmId, user: UserId) -> Result<Option<Language>> {
+    match of(app, realm, user).await {
+        Ok(profile) => Ok(profile.user.locale),
+        Err(Error::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Changes the caller's profile and answers what it is now.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     sea_query::{Expr, OnConflict},
 };
 
@@ -251,6 +251,16 @@ pub async fn kill_since(db: &impl ConnectionTrait, realm: RealmId, user: UserId,
         .filter(Column::ConsumedAt.is_null());
     update.exec(db).await?;
     Ok(())
+}
+
+/// The addresses that a user's tokens went to, spent ones too.
+///
+/// # Errors
+/// What the database says.
+pub async fn addresses(db: &impl ConnectionTrait, realm: RealmId, user: UserId) -> Result<Vec<Email>> {
+    let query = Entity::find().select_only().column(Column::Email).distinct().filter(Column::RealmId.eq(realm)).filter(Column::UserId.eq(user));
+    let rows: Vec<String> = query.into_tuple().all(db).await?;
+    Ok(rows.into_iter().map(Email::from_stored).collect())
 }
 
 /// A user's tokens that can still be used, newest first.

@@ -1,5 +1,7 @@
 // What people do at our pages, in a real Chromium.
 
+import { readFileSync } from 'node:fs';
+
 import { assert, equal, inspect, mail, person } from './session.mjs';
 
 const PASSWORD = 'violet otter harbour';
@@ -191,6 +193,10 @@ async function everyPageInEveryDress({ browser, base }, operatorLink) {
     await page.locator('#phone').fill('call me');
     await submit('/ui/account/profile');
     await look('account-faults');
+    await open('/ui/account/erase', 'erase');
+    await page.locator('#password').fill('not the password');
+    await submit('/ui/account/erase');
+    await look('erase-faults');
     await open('/ui/sign-out', 'sign-out');
     assert(faults.length === 0, faults.join('\n'));
     await context.close();
@@ -249,6 +255,64 @@ async function anInvitationIsTakenUp({ browser, base }) {
   }
 }
 
+/** Another address, a language, a copy of one's data and the end, with scripts switched off; loading a page again repeats nothing. */
+async function aPersonMovesAndLeaves({ browser, base }) {
+  const [old, next] = ['mary@example.com', 'mary.somerville@example.com'];
+  await known(base, old);
+  const { context, page, faults } = await person(browser, base, { javaScriptEnabled: false });
+  await signIn(page, base, old, PASSWORD);
+  await page.getByLabel('Language of pages and mails').selectOption('Deutsch');
+  await send(page, 'Save profile');
+  equal(await heading(page), 'Ihr Konto', 'in German at once');
+  equal(await page.locator('html').getAttribute('lang'), 'de', 'the language');
+  equal(await page.locator('#locale').inputValue(), 'de', 'the choice');
+
+  await page.getByLabel('Neue E-Mail-Adresse').fill(next);
+  await page.getByLabel('Ihr Passwort, zum Beweis').fill('not the password');
+  await send(page, 'Adresse ändern');
+  assert((await page.getByRole('alert').innerText()).includes('Passwort ist falsch'), 'a wrong password');
+  equal(await page.locator('#email').inputValue(), next, 'the address stays');
+  await page.getByLabel('Ihr Passwort, zum Beweis').fill(PASSWORD);
+  await send(page, 'Adresse ändern');
+  assert((await page.getByRole('status').innerText()).includes('unterwegs'), 'a mail is coming');
+  await page.goto((await mail(base, next, 'Bestätigen Sie')).text.match(/http\S+token=\S+/)[0]);
+  equal(await heading(page), 'Neue E-Mail-Adresse bestätigen', 'the mailed link');
+  await send(page, 'Neue Adresse bestätigen');
+  let posts = 0;
+  page.on('request', (request) => { if (request.method() === 'POST') posts += 1; });
+  for (let round = 0; round < 2; round += 1) {
+    equal(await heading(page), 'E-Mail-Adresse geändert', 'done');
+    await page.reload();
+  }
+  equal(posts, 0, 'posts of loading it again');
+  const back = (await mail(base, old, 'geändert')).text.match(/http\S+token=\S+/)[0];
+  await page.getByRole('link', { name: 'Ihr Konto' }).click();
+  assert((await page.locator('.head').innerText()).includes(next), 'the new address');
+
+  await page.goto(back);
+  await send(page, 'Änderung rückgängig machen');
+  equal(await heading(page), 'Your former address is back', 'taken back, in the language of a browser that is signed out');
+  await page.goto((await mail(base, old, 'Neues Passwort')).text.match(/http\S+token=\S+/)[0]);
+  await page.getByLabel('New password').fill(SECOND);
+  await send(page, 'Set new password');
+  equal(await heading(page), 'Password changed', 'a new password');
+  await page.getByRole('link', { name: 'Sign in' }).click();
+  await page.getByLabel('E-mail address').fill(old);
+  await page.getByLabel('Password').fill(SECOND);
+  await send(page, 'Sign in');
+
+  const [copy] = await Promise.all([page.waitForEvent('download'), send(page, 'Kopie herunterladen')]);
+  const kept = JSON.parse(readFileSync(await copy.path(), 'utf8'));
+  equal(kept.profile.email, old, 'the copy');
+  await page.getByRole('link', { name: 'Konto löschen' }).click();
+  await page.getByLabel('Ihr Passwort, zum Beweis').fill(SECOND);
+  await send(page, 'Endgültig löschen');
+  equal(await heading(page), 'Your account is deleted', 'gone');
+  equal((await api(base, '/auth/login', { email: old, password: SECOND })).status, 401, 'nobody is there');
+  assert(faults.length === 0, faults.join('\n'));
+  await context.close();
+}
+
 async function aFormOfAnotherSiteDoesNothing({ browser, base }) {
   await known(base, 'victim@example.com');
   const { context, page } = await person(browser, base);
@@ -269,4 +333,4 @@ async function aFormOfAnotherSiteDoesNothing({ browser, base }) {
   await context.close();
 }
 
-export const journeys = [aPersonWithoutScripts, aCodeInsteadOfTheLink, byKeyboardAlone, everyPageInEveryDress, anInvitationIsTakenUp, aFormOfAnotherSiteDoesNothing];
+export const journeys = [aPersonWithoutScripts, aCodeInsteadOfTheLink, byKeyboardAlone, everyPageInEveryDress, anInvitationIsTakenUp, aPersonMovesAndLeaves, aFormOfAnotherSiteDoesNothing];

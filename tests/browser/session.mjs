@@ -99,7 +99,7 @@ export async function inspect(page, name) {
   assert(found.length === 0, `${name}: ${found.join('\n')}`);
   const width = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
   assert(width[0] <= width[1], `${name} scrolls sideways: ${width}`);
-  const small = await page.evaluate(() => [...document.querySelectorAll('button, .button, input:not([type=hidden])')]
+  const small = await page.evaluate(() => [...document.querySelectorAll('button, .button, select, input:not([type=hidden])')]
     .map((element) => [element.outerHTML, element.getBoundingClientRect().height]).filter(([, height]) => height < 44));
   assert(small.length === 0, `${name} has small targets: ${small}`);
 }

@@ -40,6 +40,7 @@ on_both!(who_is_erased_leaves_an_id_and_nothing_else, |app| {
     let me = app.anonymous().bearer(&ada.access);
     me.patch("/api/v1/me", &json!({ "name": NAME, "company": "Canary Works", "phone": "+49 30 5551234" })).await.assert(200);
     me.post("/api/v1/me/email", &json!({ "email": "next.canary@example.com", "password": PASSWORD })).await.assert(202);
+    app.run_jobs().await;
     app.anonymous().forgot(ADA).await.assert(202);
     let other = app.join(2).await;
     other.anonymous().bearer(&ada.access).me().await.assert(200);

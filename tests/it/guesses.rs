@@ -241,7 +241,7 @@ on_both!(the_page_of_the_link_makes_the_browser_known, |app| {
     }
     let page = app.anonymous().get(&path).await;
     let form = Form::of(&page, "");
-    let done = form.post(&app.anonymous(), "/ui/unlock-sign-in", &[]).await.assert(200);
+    let done = form.send(&app.anonymous(), "/ui/unlock-sign-in", &[]).await.assert(303);
     let cookie = done.header("set-cookie");
     assert!(cookie.starts_with("realmgate_device=") && cookie.contains("HttpOnly; SameSite=Lax") && cookie.contains("Path=/"), "{cookie}");
     let device = cookie.split(['=', ';']).nth(1).unwrap();

@@ -278,11 +278,11 @@ fn paths() -> Vec<(String, Vec<Method>)> {
     for path in ["jwks.json", "openid-configuration"] {
         all.push((format!("/realms/localhost/.well-known/{path}"), vec![Method::GET]));
     }
-    let both = "verify-email reset-password forgot-password unlock-sign-in change-email undo-email-change setup sign-in sign-out sign-up verify-email/code";
+    let both = "verify-email reset-password forgot-password unlock-sign-in change-email undo-email-change setup sign-in sign-out sign-up verify-email/code account/erase";
     all.extend(both.split(' ').map(|page| (format!("/ui/{page}"), vec![Method::GET, Method::POST])));
-    let posted = "verify-email/resend verify-email/code/resend account/profile account/password account/sessions/end account/sessions/end-all";
+    let posted = "verify-email/resend verify-email/code/resend account/profile account/password account/sessions/end account/sessions/end-all account/email account/export";
     all.extend(posted.split(' ').map(|form| (format!("/ui/{form}"), vec![Method::POST])));
-    all.push(("/ui/account".to_owned(), vec![Method::GET]));
+    all.extend(["/ui/account", "/ui/done"].map(|page| (page.to_owned(), vec![Method::GET])));
     all
 }
 

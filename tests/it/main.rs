@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on must stop")]
 #![expect(unreachable_pub, reason = "one binary, which nobody depends on")]
 
+mod account_pages;
 mod api_keys;
 mod architecture;
 mod backup;
 mod bad_input;
 mod change_feed;
+mod commands;
 mod config_cli;
 mod devices;
 mod email_change;

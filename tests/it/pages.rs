@@ -8,6 +8,7 @@ use crate::{
     support::{
         PASSWORD,
         browser::{Form, assert_page, open, path_of, reset_link, setup_path, signed_up},
+        tab::Tab,
     },
 };
 
@@ -146,13 +147,13 @@ on_both!(of_two_who_set_up_at_once_one_wins, |app| {
         let form = form.clone();
         async move {
             let email = format!("p{at}@example.com");
-            form.post(client, "/ui/setup", &[("name", "P"), ("email", &email), ("password", PASSWORD)]).await
+            form.send(client, "/ui/setup", &[("name", "P"), ("email", &email), ("password", PASSWORD)]).await
         }
     });
     let replies = futures_util::future::join_all(posts).await;
-    let won: Vec<_> = replies.iter().map(|reply| reply.status.as_u16()).filter(|status| *status == 200).collect();
+    let won: Vec<_> = replies.iter().map(|reply| reply.status.as_u16()).filter(|status| *status == 303).collect();
     assert_eq!(won.len(), 1, "{:?}", replies.iter().map(|reply| reply.status).collect::<Vec<_>>());
-    assert!(replies.iter().all(|reply| matches!(reply.status.as_u16(), 200 | 400)));
+    assert!(replies.iter().all(|reply| matches!(reply.status.as_u16(), 303 | 400)));
     let mut in_at_last = 0;
     for at in 0..4 {
         in_at_last += usize::from(app.anonymous().log_in(&format!("p{at}@example.com"), PASSWORD).await.status == 200);
@@ -189,4 +190,30 @@ on_both!(links_of_other_realms_name_their_realm_and_work_there_only, |app| {
     app.run_jobs().await;
     assert_eq!(app.mails(EMAIL).await.len(), before + 1);
     assert!(app.last_mail(EMAIL).await.link().ends_with("&realm=acme.example.com"));
+});
+
+on_both!(what_a_post_did_is_told_by_a_page_that_can_be_loaded_again, |app| {
+    app.realm("acme.example.com").await;
+    let mut tab = Tab::new(app.anonymous());
+    assert_eq!(tab.get("/ui/done").await.assert(303).header("location"), "/ui/sign-in", "nothing was done yet");
+    let link = signed_up(&app, "acme.example.com", EMAIL).await;
+    let page = tab.get(&link).await.assert(200);
+    let token = Form::of(&page, "").token;
+    let reply = tab.post("/ui/verify-email", &[("token", &token)]).await;
+    for _ in 0..3 {
+        let page = assert_page(tab.follow(&reply, "/ui/done?realm=acme.example.com").await, 200, DONE);
+        assert!(page.text().contains("sign-in?realm&#x3d;acme.example.com") || page.text().contains("sign-in?realm=acme.example.com"), "{}", page.text());
+    }
+    assert_eq!(tab.get("/ui/done").await.assert(303).header("location"), "/ui/sign-in", "of another realm it says nothing");
+    // Asking for a mail and reading that it comes asks once, however often the page is loaded.
+    tab.get("/ui/forgot-password?realm=acme.example.com").await.assert(200);
+    let reply = tab.post("/ui/forgot-password", &[("email", EMAIL)]).await;
+    for _ in 0..3 {
+        assert_page(tab.follow(&reply, "/ui/done?realm=acme.example.com").await, 200, "Look into your mailbox");
+    }
+    app.run_jobs().await;
+    assert_eq!(app.mails(EMAIL).await.len(), 2);
+    // Nobody else's browser is told, and nobody can make it say something.
+    app.anonymous().get("/ui/done?realm=acme.example.com").await.assert(303);
+    app.anonymous().header("cookie", "realmgate_flow=AAAA").get("/ui/done").await.assert(303);
 });

@@ -76,13 +76,16 @@ on_both!(forms_of_others_do_nothing, |app| {
     eve.sign_in("eve@example.com", PASSWORD).await.assert(303);
     eve.get("/ui/account").await.assert(200);
     let end = ada.session.as_str();
-    let posts: [(&str, &[(&str, &str)]); 8] = [
+    let posts: [(&str, &[(&str, &str)]); 11] = [
         ("/ui/sign-in", &[("email", "eve@example.com"), ("password", PASSWORD)]),
         ("/ui/sign-up", &[("name", "Eve"), ("email", "x@example.com"), ("password", PASSWORD)]),
         ("/ui/verify-email/code", &[("email", EMAIL), ("code", "123456")]),
         ("/ui/sign-out", &[]),
         ("/ui/account/profile", &[("name", "Eve")]),
         ("/ui/account/password", &[("currentPassword", PASSWORD), ("newPassword", "planted by somebody else")]),
+        ("/ui/account/email", &[("email", "eve2@example.com"), ("password", PASSWORD)]),
+        ("/ui/account/export", &[]),
+        ("/ui/account/erase", &[("password", PASSWORD)]),
         ("/ui/account/sessions/end", &[("id", end)]),
         ("/ui/account/sessions/end-all", &[]),
     ];

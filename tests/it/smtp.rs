@@ -16,7 +16,7 @@ use tokio::sync::Barrier;
 
 use crate::support::{
     Backend, PASSWORD, TestApp,
-    browser::{assert_page, open, path_of},
+    browser::{assert_page, followed, open, path_of},
     server::token_of,
     smtp::{RealServer, Sink},
 };
@@ -86,7 +86,7 @@ async fn a_whole_life_over_real_mail() {
         app.run_jobs().await;
         let form = open(&client, &path_of(&server.mails(&email)[0].link())).await;
         let fields = [("csrf", form.csrf.as_str()), ("token", form.token.as_str())];
-        let posted = form.own(&client).header("origin", PUBLIC_URL).form("/ui/verify-email", &fields).await;
+        let posted = followed(&client, form.own(&client).header("origin", PUBLIC_URL).form("/ui/verify-email", &fields).await).await;
         assert_page(posted, 200, "E-mail address confirmed");
         client.log_in(&email, PASSWORD).await.assert(200);
 

@@ -24,6 +24,8 @@ mod wire;
 
 use poem_openapi::{LicenseObject, OpenApi, OpenApiService, Tags};
 
+use crate::service::{Ctx, export::Export};
+
 /// Where the dialect is mounted.
 pub(super) const BASE: &str = "/api/v1";
 
@@ -58,6 +60,11 @@ pub(super) fn operations() -> impl OpenApi {
         verify::VerifyApi,
         limits::LimitsApi,
     )
+}
+
+/// A person's export as one document.
+pub(super) fn export_document(ctx: &Ctx, export: Export) -> String {
+    serde_json::to_string_pretty(&life_wire::ExportOut::of(ctx, export)).unwrap_or_default()
 }
 
 /// The dialect as a poem service with its OpenAPI document.

@@ -1,4 +1,4 @@
-//! `/ui/account`: profile, password and sessions of the signed-in person, each form with an address of its own.
+//! `/ui/account`: profile, address, password and sessions of the signed-in person, each form with an address of its own.
 //!
 //! Whoever is not signed in (any more) is led to the sign-in page. Forms are tied to the session that they were shown in.
 
@@ -18,7 +18,7 @@ use crate::{
         route,
         view::{AccountPage, Fault, ProfileFields, SessionItem},
     },
-    service::{password_change, profile, sessions},
+    service::{email_change, password_change, profile, sessions},
 };
 
 /// Adds the routes of this file.
@@ -26,6 +26,7 @@ pub(super) fn routes(route: Route) -> Route {
     route
         .at("/ui/account", route::named("/ui/account", get(show)))
         .at("/ui/account/profile", route::named("/ui/account/profile", poem::post(take_profile)))
+        .at("/ui/account/email", route::named("/ui/account/email", poem::post(take_email)))
         .at("/ui/account/password", route::named("/ui/account/password", poem::post(take_password)))
         .at("/ui/account/sessions/end", route::named("/ui/account/sessions/end", poem::post(take_end)))
         .at("/ui/account/sessions/end-all", route::named("/ui/account/sessions/end-all", poem::post(take_end_all)))
@@ -39,6 +40,16 @@ struct Profile {
     company: String,
     country: String,
     phone: String,
+    /// A language's tag; empty for what the realm or the browser says.
+    locale: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct NewAddress {
+    csrf: String,
+    email: String,
+    password: SecretString,
 }
 
 #[derive(Default, Deserialize)]
@@ -63,16 +74,29 @@ async fn show(req: &Request, guest: Guest, arrival: Query<Arrival>) -> Result<Re
         return Ok(visit.go("/ui/sign-in"));
     }
     let notice = visit.take_notice();
-    page(visit, StatusCode::OK, None, notice, Vec::new()).await
+    page(visit, StatusCode::OK, Typed::default(), notice, Vec::new()).await
 }
 
 fn fields(user: &User) -> ProfileFields {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    ProfileFields { name: user.name.clone(), company: text(&user.company), country: text(&user.country), phone: text(&user.phone) }
+    ProfileFields {
+        name: user.name.clone(),
+        company: text(&user.company),
+        country: text(&user.country),
+        phone: text(&user.phone),
+        locale: user.locale.map_or_else(String::new, |language| language.tag().to_owned()),
+    }
 }
 
-/// The page; `typed` is a profile that was refused.
-async fn page(mut visit: Visit<'_>, status: StatusCode, typed: Option<ProfileFields>, notice: Option<String>, faults: Vec<Fault>) -> Result<Response> {
+/// What was refused, for its fields.
+#[derive(Default)]
+struct Typed {
+    profile: Option<ProfileFields>,
+    email: String,
+}
+
+/// The page.
+async fn page(mut visit: Visit<'_>, status: StatusCode, typed: Typed, notice: Option<String>, faults: Vec<Fault>) -> Result<Response> {
     let profile = profile::get(visit.app, &visit.ctx).await.map_err(Failure::from)?;
     let listed = sessions::list(visit.app, &visit.ctx).await.map_err(Failure::from)?;
     let sessions = listed.into_iter().map(|listed| SessionItem {
@@ -88,7 +112,9 @@ async fn page(mut visit: Visit<'_>, status: StatusCode, typed: Option<ProfileFie
         csrf: visit.form(Tie::Session),
         name: profile.user.name.clone(),
         email: profile.user.email.to_string(),
-        profile: typed.unwrap_or_else(|| fields(&profile.user)),
+        profile: typed.profile.unwrap_or_else(|| fields(&profile.user)),
+        new_email: typed.email,
+        erase: visit.href("/ui/account/erase"),
         min: visit.ctx.realm.settings.password_min,
         sessions: sessions.collect(),
         notice,
@@ -110,21 +136,38 @@ fn done(mut visit: Visit<'_>, notice: Notice) -> Response {
 
 #[handler]
 async fn take_profile(req: &Request, guest: Guest, fields: Form<Profile>) -> Result<Response> {
-    let Profile { csrf, name, company, country, phone } = fields.0;
+    let Profile { csrf, name, company, country, phone, locale } = fields.0;
     let visit = match posted(req, guest, &csrf).await? {
         Ok(visit) => visit,
         Err(reply) => return Ok(reply),
     };
-    let typed = ProfileFields { name: name.clone(), company: company.clone(), country: country.clone(), phone: phone.clone() };
-    let change = profile::Change { name: Some(name), company: Some(Some(company)), country: Some(Some(country)), phone: Some(Some(phone)), locale: None };
+    let typed = ProfileFields { name: name.clone(), company: company.clone(), country: country.clone(), phone: phone.clone(), locale: locale.clone() };
+    let locale = Some(Some(locale).filter(|tag| !tag.is_empty()));
+    let change = profile::Change { name: Some(name), company: Some(Some(company)), country: Some(Some(country)), phone: Some(Some(phone)), locale };
     match profile::change(visit.app, &visit.ctx, change).await {
         Ok(_) => Ok(done(visit, Notice::ProfileSaved)),
         Err(Error::Invalid(faults)) => {
             let faults = visit.faults(&faults);
-            page(visit, StatusCode::UNPROCESSABLE_ENTITY, Some(typed), None, faults).await
+            page(visit, StatusCode::UNPROCESSABLE_ENTITY, Typed { profile: Some(typed), ..Typed::default() }, None, faults).await
         }
         Err(error) => Err(Failure::from(error).into()),
     }
+}
+
+#[handler]
+async fn take_email(req: &Request, guest: Guest, fields: Form<NewAddress>) -> Result<Response> {
+    let NewAddress { csrf, email, password } = fields.0;
+    let visit = match posted(req, guest, &csrf).await? {
+        Ok(visit) => visit,
+        Err(reply) => return Ok(reply),
+    };
+    let (status, faults) = match email_change::request(visit.app, &visit.ctx, &email, &password).await {
+        Ok(()) => return Ok(done(visit, Notice::EmailChangeComing)),
+        Err(Error::WrongPassword) => (StatusCode::FORBIDDEN, visit.fault("password", "page.account.wrong_password")),
+        Err(Error::Invalid(faults)) => (StatusCode::UNPROCESSABLE_ENTITY, visit.faults(&faults)),
+        Err(error) => return Err(Failure::from(error).into()),
+    };
+    page(visit, status, Typed { email, ..Typed::default() }, None, faults).await
 }
 
 #[handler]
@@ -141,7 +184,7 @@ async fn take_password(req: &Request, guest: Guest, fields: Form<Passwords>) -> 
         Err(Error::RateLimited { retry_after }) => (StatusCode::TOO_MANY_REQUESTS, visit.wait(retry_after), Some(retry_after)),
         Err(error) => return Err(Failure::from(error).into()),
     };
-    let mut reply = page(visit, status, None, None, faults).await?;
+    let mut reply = page(visit, status, Typed::default(), None, faults).await?;
     if let Some(seconds) = wait {
         reply.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }

@@ -1,28 +1,27 @@
-//! `/ui/change-email` and `/ui/undo-email-change`: show the form, take the form.
-
-use std::sync::Arc;
+//! `/ui/change-email` and `/ui/undo-email-change`, where the links of the mails about another address lead: show the form,
+//! take the form.
 
 use poem::{
     Request, Response, Result, Route, get, handler,
     http::StatusCode,
-    web::{Data, Form, Query},
+    web::{Form, Query},
 };
 
 use super::{
-    csrf::{self, Tie},
+    csrf::Tie,
+    flow::Done,
     guest::Guest,
-    pages::{Fields, Mailed, name_of, posted_in, shown_in, status},
+    pages::{Fields, Mailed},
+    visit::Visit,
 };
 use crate::{
-    app::App,
     domain::{Error, email::Email},
     http::{
         failure::Failure,
-        html::{SharedViews, shown},
         route,
         view::{Change, ChangeEmailPage, ChangeState},
     },
-    service::{Ctx, email_change},
+    service::email_change,
 };
 
 /// Adds the routes of this file.
@@ -33,40 +32,44 @@ pub(super) fn routes(route: Route) -> Route {
 }
 
 #[handler]
-async fn show_confirm(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, link: Query<Mailed>) -> Result<Response> {
-    ask(&app, req, &views, guest.ctx, link.0, Change::Confirm).await
+async fn show_confirm(req: &Request, guest: Guest, link: Query<Mailed>) -> Result<Response> {
+    ask(req, guest, link.0, Change::Confirm).await
 }
 
 #[handler]
-async fn take_confirm(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, fields: Form<Fields>) -> Result<Response> {
-    let ctx = posted_in(&app, req, guest.ctx, &fields).await?;
-    answer(&views, &ctx, Change::Confirm, email_change::confirm(&app, &ctx, &fields.token).await)
+async fn take_confirm(req: &Request, guest: Guest, fields: Form<Fields>) -> Result<Response> {
+    let visit = Visit::posted(req, guest, &fields.csrf, Tie::Browser).await?;
+    let done = email_change::confirm(visit.app, &visit.ctx, &fields.token).await;
+    answer(visit, Change::Confirm, done)
 }
 
 #[handler]
-async fn show_undo(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, link: Query<Mailed>) -> Result<Response> {
-    ask(&app, req, &views, guest.ctx, link.0, Change::Undo).await
+async fn show_undo(req: &Request, guest: Guest, link: Query<Mailed>) -> Result<Response> {
+    ask(req, guest, link.0, Change::Undo).await
 }
 
 #[handler]
-async fn take_undo(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, fields: Form<Fields>) -> Result<Response> {
-    let ctx = posted_in(&app, req, guest.ctx, &fields).await?;
-    answer(&views, &ctx, Change::Undo, email_change::undo(&app, &ctx, &fields.token).await)
+async fn take_undo(req: &Request, guest: Guest, fields: Form<Fields>) -> Result<Response> {
+    let visit = Visit::posted(req, guest, &fields.csrf, Tie::Browser).await?;
+    let done = email_change::undo(visit.app, &visit.ctx, &fields.token).await;
+    answer(visit, Change::Undo, done)
 }
 
-async fn ask(app: &App, req: &Request, views: &SharedViews, ctx: Ctx, link: Mailed, change: Change) -> Result<Response> {
-    let ctx = shown_in(app, ctx, link.realm.as_deref()).await?;
-    let form = csrf::token(app, req, &ctx.realm, Tie::Browser);
-    let state = ChangeState::Ask { token: link.token, csrf: form.field.clone() };
-    Ok(form.put_cookie(shown(views, &ctx, &ChangeEmailPage { realm: name_of(&ctx), change, state })))
+async fn ask(req: &Request, guest: Guest, link: Mailed, change: Change) -> Result<Response> {
+    let mut visit = Visit::shown(req, guest, link.realm.as_deref()).await?;
+    let state = ChangeState::Ask { token: link.token, csrf: visit.form(Tie::Browser) };
+    let page = ChangeEmailPage { realm: visit.realm_name(), change, state };
+    Ok(visit.page(StatusCode::OK, &page))
 }
 
-fn answer(views: &SharedViews, ctx: &Ctx, change: Change, done: Result<Email, Error>) -> Result<Response> {
-    let (code, state) = match done {
-        Ok(_) => (StatusCode::OK, ChangeState::Done),
-        Err(Error::InvalidOneTimeToken) => (StatusCode::BAD_REQUEST, ChangeState::Failed),
-        Err(Error::Taken { .. }) => (StatusCode::CONFLICT, ChangeState::Taken),
-        Err(error) => return Err(Failure::from(error).into()),
+fn answer(visit: Visit<'_>, change: Change, done: Result<Email, Error>) -> Result<Response> {
+    let (status, state) = match (done, change) {
+        (Ok(_), Change::Confirm) => return Ok(visit.done(Done::EmailChanged)),
+        (Ok(_), Change::Undo) => return Ok(visit.done(Done::EmailChangeUndone)),
+        (Err(Error::InvalidOneTimeToken), _) => (StatusCode::BAD_REQUEST, ChangeState::Failed),
+        (Err(Error::Taken { .. }), _) => (StatusCode::CONFLICT, ChangeState::Taken),
+        (Err(error), _) => return Err(Failure::from(error).into()),
     };
-    Ok(status(shown(views, ctx, &ChangeEmailPage { realm: name_of(ctx), change, state }), code))
+    let page = ChangeEmailPage { realm: visit.realm_name(), change, state };
+    Ok(visit.page(status, &page))
 }

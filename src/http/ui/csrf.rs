@@ -6,10 +6,7 @@
 //! What browsers say of themselves (`Sec-Fetch-Site`, `Origin`) is asked first.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use poem::{
-    Request, Response,
-    http::{HeaderMap, header},
-};
+use poem::{Request, http::HeaderMap};
 
 use super::cookies::Cookie;
 use crate::{
@@ -36,16 +33,6 @@ pub(super) struct FormToken {
     pub(super) field: String,
     /// A `Set-Cookie` value, if the browser has no such cookie yet.
     pub(super) set_cookie: Option<String>,
-}
-
-impl FormToken {
-    /// Hands the cookie to the browser.
-    pub(super) fn put_cookie(&self, mut reply: Response) -> Response {
-        if let Some(value) = self.set_cookie.as_deref().and_then(|cookie| cookie.parse().ok()) {
-            reply.headers_mut().append(header::SET_COOKIE, value);
-        }
-        reply
-    }
 }
 
 /// The token for a form of `realm` that is shown now.

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use super::cookies::Cookie;
-use crate::app::App;
+use crate::{app::App, http::view::Tone};
 
 /// What the seal is tied to.
 const PLACE: &str = "pages|flow";
@@ -29,8 +29,8 @@ pub(super) enum Notice {
     SignedOut,
     /// The person signed out everywhere.
     SignedOutEverywhere,
-    /// The new password counts.
-    PasswordSet,
+    /// A mail is on its way to the address that is to be.
+    EmailChangeComing,
     /// The profile is saved.
     ProfileSaved,
     /// The password is changed, other sessions are over.
@@ -52,12 +52,61 @@ impl Notice {
             Self::Resent => "page.told.resent",
             Self::SignedOut => "page.told.signed_out",
             Self::SignedOutEverywhere => "page.told.signed_out_everywhere",
-            Self::PasswordSet => "page.told.password_set",
+            Self::EmailChangeComing => "page.told.email_change_coming",
             Self::ProfileSaved => "page.told.profile_saved",
             Self::PasswordChanged => "page.told.password_changed",
             Self::SessionEnded => "page.told.session_ended",
             Self::Joined => "page.told.joined",
             Self::JoinedNew => "page.told.joined_new",
+        }
+    }
+}
+
+/// What a post did, told on a page of its own, `/ui/done`: it can be loaded again and repeats nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Done {
+    /// The address is proved.
+    Verified,
+    /// A mail to prove it is on its way, if it waits for that.
+    VerificationComing,
+    /// A mail with a link to a new password is on its way, if the address is known.
+    ResetComing,
+    /// The new password counts.
+    PasswordSet,
+    /// This browser may sign in.
+    SignInUnlocked,
+    /// The operator has a user.
+    SetUp,
+    /// The new address counts.
+    EmailChanged,
+    /// The former address counts again.
+    EmailChangeUndone,
+    /// The person is gone.
+    Erased,
+}
+
+impl Done {
+    /// Its entry in the catalogue, with a title and a text.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Verified => "page.done.verified",
+            Self::VerificationComing => "page.done.verification_coming",
+            Self::ResetComing => "page.done.reset_coming",
+            Self::PasswordSet => "page.done.password_set",
+            Self::SignInUnlocked => "page.done.sign_in_unlocked",
+            Self::SetUp => "page.done.set_up",
+            Self::EmailChanged => "page.done.email_changed",
+            Self::EmailChangeUndone => "page.done.email_change_undone",
+            Self::Erased => "page.done.erased",
+        }
+    }
+
+    /// Whether it is done, or something is left to do.
+    pub(super) fn tone(self) -> Tone {
+        match self {
+            Self::VerificationComing | Self::ResetComing => Tone::Info,
+            _ => Tone::Good,
         }
     }
 }
@@ -77,6 +126,9 @@ pub(super) struct Flow {
     /// What to show once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) notice: Option<Notice>,
+    /// What the last post did, until something else is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) done: Option<Done>,
 }
 
 impl Flow {
@@ -89,7 +141,7 @@ impl Flow {
 
     /// The `Set-Cookie` value that keeps it; what says nothing is taken away.
     pub(super) fn cookie(&self, app: &App) -> String {
-        if self.email.is_none() && self.return_to.is_none() && self.notice.is_none() {
+        if self.email.is_none() && self.return_to.is_none() && self.notice.is_none() && self.done.is_none() {
             return Cookie::Flow.clear(app);
         }
         let sealed = serde_json::to_vec(self).ok().and_then(|plain| app.keyring.seal(PLACE, &plain, app.entropy.as_ref()).ok());

@@ -7,9 +7,9 @@ use poem::{FromRequest, Request, RequestBody, Result};
 use super::cookies::Cookie;
 use crate::{
     app::App,
-    domain::{Error, realm::Realm},
+    domain::{Error, language::Language, realm::Realm},
     http::{context, failure::Failure},
-    service::{Ctx, SignedIn, page_session},
+    service::{Ctx, SignedIn, page_session, profile},
 };
 
 /// Anybody may open a page. The call counts against the account of whoever is signed in, else against the address.
@@ -19,6 +19,8 @@ pub(super) struct Guest {
     pub(super) ctx: Ctx,
     /// Whoever the session cookie is of, with their realm.
     pub(super) person: Option<(Arc<Realm>, SignedIn)>,
+    /// What they want to be spoken to in.
+    pub(super) wish: Option<Language>,
 }
 
 impl<'a> FromRequest<'a> for Guest {
@@ -34,5 +36,9 @@ async fn guest(req: &Request) -> Result<Guest, Error> {
         None => None,
     };
     let ctx = context::of_page(req, person.as_ref()).await?;
-    Ok(Guest { ctx, person })
+    let wish = match &person {
+        Some((realm, person)) => profile::language(app, realm.id, person.user_id).await?,
+        None => None,
+    };
+    Ok(Guest { ctx, person, wish })
 }

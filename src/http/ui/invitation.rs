@@ -125,7 +125,7 @@ async fn take(req: &Request, guest: Guest, fields: Form<SignUpFields>) -> Result
     match joining::sign_up(visit.app, &visit.ctx, &token, Newcomer { name: name.clone(), password }).await {
         Ok(joined) => {
             let realm = visit.ctx.realm.name.clone();
-            visit.keep(&Flow { realm, email: Some(joined.email.to_string()), return_to: None, notice: Some(Notice::JoinedNew) });
+            visit.keep(&Flow { realm, email: Some(joined.email.to_string()), return_to: None, notice: Some(Notice::JoinedNew), done: None });
             Ok(visit.go("/ui/sign-in"))
         }
         Err(error) => refused(visit, error, token, name).await,

@@ -8,6 +8,7 @@ mod account;
 mod change_email;
 mod cookies;
 mod csrf;
+mod erase;
 mod flow;
 mod guest;
 mod invitation;
@@ -20,5 +21,5 @@ use poem::Route;
 
 /// Adds all pages.
 pub(super) fn routes(route: Route) -> Route {
-    account::routes(change_email::routes(invitation::routes(sign_up::routes(sign_in::routes(pages::routes(route))))))
+    erase::routes(account::routes(change_email::routes(invitation::routes(sign_up::routes(sign_in::routes(pages::routes(route)))))))
 }

@@ -1,33 +1,25 @@
 //! `/ui/verify-email`, `/ui/reset-password`, `/ui/forgot-password`, `/ui/unlock-sign-in`, `/ui/setup`: show the form, take the form.
-
-use std::sync::Arc;
+//!
+//! What was done is told by `/ui/done`, to which a good post leads, so that loading the page again repeats nothing. A post
+//! that failed shows its form again.
 
 use poem::{
     Request, Response, Result, Route, get, handler,
     http::{StatusCode, header},
-    web::{Data, Form, Query},
+    web::{Form, Query},
 };
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{
-    cookies::Cookie,
-    csrf::{self, Tie},
-    guest::Guest,
-};
+use super::{csrf::Tie, flow::Done, guest::Guest, visit::Visit};
 use crate::{
-    app::App,
-    domain::{Error, device::KNOWN_FOR},
+    domain::Error,
     http::{
         failure::Failure,
-        html::{SharedViews, shown},
         route,
-        view::{
-            ForgotPasswordPage, Link, NoticePage, ResetPasswordDonePage, ResetPasswordPage, STYLESHEET, SetupPage, Tone, UnlockSignInPage, VerifyEmailDonePage,
-            VerifyEmailFailedPage, VerifyEmailPage,
-        },
+        view::{ForgotPasswordPage, NoticePage, ResetPasswordPage, STYLESHEET, SetupPage, Tone, UnlockSignInPage, VerifyEmailFailedPage, VerifyEmailPage},
     },
-    service::{Ctx, installation, password_reset, realms, sign_in_link, verification},
+    service::{installation, password_reset, sign_in_link, verification},
 };
 
 /// Adds the routes of this file.
@@ -40,6 +32,7 @@ pub(super) fn routes(route: Route) -> Route {
         .at("/ui/forgot-password", route::named("/ui/forgot-password", get(show_forgot).post(take_forgot)))
         .at("/ui/unlock-sign-in", route::named("/ui/unlock-sign-in", get(show_unlock).post(take_unlock)))
         .at("/ui/setup", route::named("/ui/setup", get(show_setup).post(take_setup)))
+        .at("/ui/done", route::named("/ui/done", get(show_done)))
 }
 
 /// The style sheet; its address names its content, so that it may be kept.
@@ -49,207 +42,173 @@ fn style() -> Response {
 }
 
 /// What a mailed link carries.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Mailed {
-    #[serde(default)]
     pub(super) token: String,
     /// The realm, where the address does not tell it.
     pub(super) realm: Option<String>,
 }
 
 /// The fields of every form here; one that a form lacks is empty.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Fields {
-    #[serde(default)]
     pub(super) token: String,
-    #[serde(default)]
-    csrf: String,
-    #[serde(default)]
+    pub(super) csrf: String,
     email: String,
-    #[serde(default)]
     name: String,
-    #[serde(default)]
     password: SecretString,
 }
 
-/// The context of a page: the realm that its link names, else the request's.
-pub(super) async fn shown_in(app: &App, ctx: Ctx, realm: Option<&str>) -> Result<Ctx> {
-    match realm.filter(|name| !name.is_empty()) {
-        None => Ok(ctx),
-        Some(name) => {
-            let realm = realms::resolve(app, Some(name), None).await.map_err(Failure::from)?;
-            Ok(Ctx { realm, ..ctx })
+/// What the last post did.
+#[handler]
+async fn show_done(req: &Request, guest: Guest, link: Query<Mailed>) -> Result<Response> {
+    let visit = Visit::shown(req, guest, link.realm.as_deref()).await?;
+    Ok(match visit.flow().done {
+        Some(done) => {
+            let notice = NoticePage { realm: Some(visit.realm_name()), says: done.key().to_owned(), tone: done.tone(), link: Some(visit.way_on()) };
+            visit.page(StatusCode::OK, &notice)
         }
-    }
-}
-
-/// The context of a posted form: the realm that it was shown for. Refuses a form that is not of our own pages.
-pub(super) async fn posted_in(app: &App, req: &Request, ctx: Ctx, fields: &Fields) -> Result<Ctx> {
-    let realm = csrf::realm_of(app, req.headers(), &fields.csrf, Tie::Browser).ok_or_else(Failure::cross_site)?;
-    shown_in(app, ctx, Some(&realm)).await
-}
-
-pub(super) fn status(mut reply: Response, status: StatusCode) -> Response {
-    reply.set_status(status);
-    reply
-}
-
-/// The way on once an address is proved or a password set. Outside the root realm the link names the realm, as mailed
-/// links do.
-pub(super) fn sign_in(app: &App, views: &SharedViews, ctx: &Ctx) -> Option<Link> {
-    let view = views.speak(ctx.language());
-    let realm = if app.root().is_ok_and(|root| root.realm == ctx.realm.id) { String::new() } else { format!("?realm={}", ctx.realm.name) };
-    Some(Link { label: view.say("page.sign_in.button", &[]), href: format!("{}/ui/sign-in{realm}", view.base()) })
-}
-
-pub(super) fn name_of(ctx: &Ctx) -> String {
-    ctx.realm.display_name().to_owned()
+        None => visit.go("/ui/sign-in"),
+    })
 }
 
 #[handler]
-async fn show_verify(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, link: Query<Mailed>) -> Result<Response> {
-    let ctx = shown_in(&app, guest.ctx, link.realm.as_deref()).await?;
-    let form = csrf::token(&app, req, &ctx.realm, Tie::Browser);
-    let html = VerifyEmailPage { realm: name_of(&ctx), token: link.0.token, csrf: form.field.clone() };
-    Ok(form.put_cookie(shown(&views, &ctx, &html)))
+async fn show_verify(req: &Request, guest: Guest, link: Query<Mailed>) -> Result<Response> {
+    let mut visit = Visit::shown(req, guest, link.realm.as_deref()).await?;
+    let page = VerifyEmailPage { realm: visit.realm_name(), token: link.0.token, csrf: visit.form(Tie::Browser) };
+    Ok(visit.page(StatusCode::OK, &page))
 }
 
 #[handler]
-async fn take_verify(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, fields: Form<Fields>) -> Result<Response> {
-    let ctx = posted_in(&app, req, guest.ctx, &fields).await?;
-    match verification::verify_by_token(&app, &ctx, &fields.token).await {
-        Ok(_) => Ok(shown(&views, &ctx, &VerifyEmailDonePage { realm: name_of(&ctx), link: sign_in(&app, &views, &ctx) })),
-        Err(Error::InvalidOneTimeToken) => Ok(verify_failed(&app, req, &views, &ctx, String::new(), Vec::new())),
+async fn take_verify(req: &Request, guest: Guest, fields: Form<Fields>) -> Result<Response> {
+    let visit = Visit::posted(req, guest, &fields.csrf, Tie::Browser).await?;
+    match verification::verify_by_token(visit.app, &visit.ctx, &fields.token).await {
+        Ok(_) => Ok(visit.done(Done::Verified)),
+        Err(Error::InvalidOneTimeToken) => Ok(verify_failed(visit, String::new(), Vec::new())),
         Err(error) => Err(Failure::from(error).into()),
     }
 }
 
-fn verify_failed(app: &App, req: &Request, views: &SharedViews, ctx: &Ctx, email: String, errors: Vec<String>) -> Response {
-    let form = csrf::token(app, req, &ctx.realm, Tie::Browser);
-    let html = VerifyEmailFailedPage { realm: name_of(ctx), csrf: form.field.clone(), email, errors };
-    form.put_cookie(status(shown(views, ctx, &html), StatusCode::BAD_REQUEST))
+fn verify_failed(mut visit: Visit<'_>, email: String, errors: Vec<String>) -> Response {
+    let page = VerifyEmailFailedPage { realm: visit.realm_name(), csrf: visit.form(Tie::Browser), email, errors };
+    visit.page(StatusCode::BAD_REQUEST, &page)
 }
 
 #[handler]
-async fn take_resend(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, fields: Form<Fields>) -> Result<Response> {
-    let ctx = posted_in(&app, req, guest.ctx, &fields).await?;
-    match verification::resend(&app, &ctx, &fields.email).await {
-        Ok(()) => Ok(mail_is_coming(&views, &ctx, "page.notice.verification_coming")),
-        Err(Error::Invalid(faults)) => Ok(verify_failed(&app, req, &views, &ctx, fields.0.email, views.speak(ctx.language()).sentences(&faults))),
-        Err(error) => Err(Failure::from(error).into()),
-    }
-}
-
-fn mail_is_coming(views: &SharedViews, ctx: &Ctx, says: &str) -> Response {
-    let notice = NoticePage { realm: Some(name_of(ctx)), says: says.to_owned(), tone: Tone::Info, link: None };
-    shown(views, ctx, &notice)
-}
-
-#[handler]
-async fn show_forgot(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, link: Query<Mailed>) -> Result<Response> {
-    let ctx = shown_in(&app, guest.ctx, link.realm.as_deref()).await?;
-    Ok(forgot(&app, req, &views, &ctx, String::new(), false, Vec::new()))
-}
-
-fn forgot(app: &App, req: &Request, views: &SharedViews, ctx: &Ctx, email: String, expired: bool, errors: Vec<String>) -> Response {
-    let form = csrf::token(app, req, &ctx.realm, Tie::Browser);
-    let html = ForgotPasswordPage { realm: name_of(ctx), csrf: form.field.clone(), email, expired, errors };
-    form.put_cookie(shown(views, ctx, &html))
-}
-
-#[handler]
-async fn take_forgot(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, fields: Form<Fields>) -> Result<Response> {
-    let ctx = posted_in(&app, req, guest.ctx, &fields).await?;
-    match password_reset::request(&app, &ctx, &fields.email).await {
-        Ok(()) => Ok(mail_is_coming(&views, &ctx, "page.notice.reset_coming")),
+async fn take_resend(req: &Request, guest: Guest, fields: Form<Fields>) -> Result<Response> {
+    let visit = Visit::posted(req, guest, &fields.csrf, Tie::Browser).await?;
+    match verification::resend(visit.app, &visit.ctx, &fields.email).await {
+        Ok(()) => Ok(visit.done(Done::VerificationComing)),
         Err(Error::Invalid(faults)) => {
-            Ok(status(forgot(&app, req, &views, &ctx, fields.0.email, false, views.speak(ctx.language()).sentences(&faults)), StatusCode::UNPROCESSABLE_ENTITY))
+            let errors = visit.sentences(&faults);
+            Ok(verify_failed(visit, fields.0.email, errors))
         }
         Err(error) => Err(Failure::from(error).into()),
     }
 }
 
 #[handler]
-async fn show_reset(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, link: Query<Mailed>) -> Result<Response> {
-    let ctx = shown_in(&app, guest.ctx, link.realm.as_deref()).await?;
+async fn show_forgot(req: &Request, guest: Guest, link: Query<Mailed>) -> Result<Response> {
+    let visit = Visit::shown(req, guest, link.realm.as_deref()).await?;
+    Ok(forgot(visit, StatusCode::OK, String::new(), false, Vec::new()))
+}
+
+fn forgot(mut visit: Visit<'_>, status: StatusCode, email: String, expired: bool, errors: Vec<String>) -> Response {
+    let page = ForgotPasswordPage { realm: visit.realm_name(), csrf: visit.form(Tie::Browser), email, expired, errors };
+    visit.page(status, &page)
+}
+
+#[handler]
+async fn take_forgot(req: &Request, guest: Guest, fields: Form<Fields>) -> Result<Response> {
+    let visit = Visit::posted(req, guest, &fields.csrf, Tie::Browser).await?;
+    match password_reset::request(visit.app, &visit.ctx, &fields.email).await {
+        Ok(()) => Ok(visit.done(Done::ResetComing)),
+        Err(Error::Invalid(faults)) => {
+            let errors = visit.sentences(&faults);
+            Ok(forgot(visit, StatusCode::UNPROCESSABLE_ENTITY, fields.0.email, false, errors))
+        }
+        Err(error) => Err(Failure::from(error).into()),
+    }
+}
+
+#[handler]
+async fn show_reset(req: &Request, guest: Guest, link: Query<Mailed>) -> Result<Response> {
+    let visit = Visit::shown(req, guest, link.realm.as_deref()).await?;
     if link.token.is_empty() {
-        return Ok(forgot(&app, req, &views, &ctx, String::new(), true, Vec::new()));
+        return Ok(forgot(visit, StatusCode::OK, String::new(), true, Vec::new()));
     }
-    Ok(reset_form(&app, req, &views, &ctx, link.0.token, Vec::new()))
+    Ok(reset_form(visit, StatusCode::OK, link.0.token, Vec::new()))
 }
 
-fn reset_form(app: &App, req: &Request, views: &SharedViews, ctx: &Ctx, token: String, errors: Vec<String>) -> Response {
-    let form = csrf::token(app, req, &ctx.realm, Tie::Browser);
-    let html = ResetPasswordPage { realm: name_of(ctx), token, csrf: form.field.clone(), min: ctx.realm.settings.password_min, errors };
-    form.put_cookie(shown(views, ctx, &html))
+fn reset_form(mut visit: Visit<'_>, status: StatusCode, token: String, errors: Vec<String>) -> Response {
+    let min = visit.ctx.realm.settings.password_min;
+    let page = ResetPasswordPage { realm: visit.realm_name(), token, csrf: visit.form(Tie::Browser), min, errors };
+    visit.page(status, &page)
 }
 
 #[handler]
-async fn take_reset(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, fields: Form<Fields>) -> Result<Response> {
-    let ctx = posted_in(&app, req, guest.ctx, &fields).await?;
+async fn take_reset(req: &Request, guest: Guest, fields: Form<Fields>) -> Result<Response> {
+    let visit = Visit::posted(req, guest, &fields.csrf, Tie::Browser).await?;
     let fields = fields.0;
-    match password_reset::confirm(&app, &ctx, &fields.token, fields.password).await {
-        Ok(()) => Ok(shown(&views, &ctx, &ResetPasswordDonePage { realm: name_of(&ctx), link: sign_in(&app, &views, &ctx) })),
+    match password_reset::confirm(visit.app, &visit.ctx, &fields.token, fields.password).await {
+        Ok(()) => Ok(visit.done(Done::PasswordSet)),
         Err(Error::Invalid(faults)) => {
-            Ok(status(reset_form(&app, req, &views, &ctx, fields.token, views.speak(ctx.language()).sentences(&faults)), StatusCode::UNPROCESSABLE_ENTITY))
+            let errors = visit.sentences(&faults);
+            Ok(reset_form(visit, StatusCode::UNPROCESSABLE_ENTITY, fields.token, errors))
         }
-        Err(Error::InvalidOneTimeToken) => Ok(status(forgot(&app, req, &views, &ctx, String::new(), true, Vec::new()), StatusCode::BAD_REQUEST)),
+        Err(Error::InvalidOneTimeToken) => Ok(forgot(visit, StatusCode::BAD_REQUEST, String::new(), true, Vec::new())),
         Err(error) => Err(Failure::from(error).into()),
     }
 }
 
 #[handler]
-async fn show_unlock(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, link: Query<Mailed>) -> Result<Response> {
-    let ctx = shown_in(&app, guest.ctx, link.realm.as_deref()).await?;
-    let form = csrf::token(&app, req, &ctx.realm, Tie::Browser);
-    let html = UnlockSignInPage { realm: name_of(&ctx), token: link.0.token, csrf: form.field.clone() };
-    Ok(form.put_cookie(shown(&views, &ctx, &html)))
+async fn show_unlock(req: &Request, guest: Guest, link: Query<Mailed>) -> Result<Response> {
+    let mut visit = Visit::shown(req, guest, link.realm.as_deref()).await?;
+    let page = UnlockSignInPage { realm: visit.realm_name(), token: link.0.token, csrf: visit.form(Tie::Browser) };
+    Ok(visit.page(StatusCode::OK, &page))
 }
 
 #[handler]
-async fn take_unlock(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, fields: Form<Fields>) -> Result<Response> {
-    let ctx = posted_in(&app, req, guest.ctx, &fields).await?.on_device(Cookie::Device.read(&app, req.headers()).map(SecretString::from));
-    let notice =
-        |says: &str, tone| shown(&views, &ctx, &NoticePage { realm: Some(name_of(&ctx)), says: says.to_owned(), tone, link: sign_in(&app, &views, &ctx) });
-    match sign_in_link::follow(&app, &ctx, &fields.token).await {
-        Ok(token) => {
-            let mut reply = notice("page.notice.sign_in_unlocked", Tone::Good);
-            if let Ok(value) = Cookie::Device.set(&app, &token.reveal(), Some(KNOWN_FOR)).parse() {
-                reply.headers_mut().append(header::SET_COOKIE, value);
-            }
-            Ok(reply)
+async fn take_unlock(req: &Request, guest: Guest, fields: Form<Fields>) -> Result<Response> {
+    let mut visit = Visit::posted(req, guest, &fields.csrf, Tie::Browser).await?;
+    match sign_in_link::follow(visit.app, &visit.ctx, &fields.token).await {
+        Ok(device) => {
+            visit.know(&device);
+            Ok(visit.done(Done::SignInUnlocked))
         }
-        Err(Error::InvalidOneTimeToken) => Ok(status(notice("page.notice.unlock_link_dead", Tone::Bad), StatusCode::BAD_REQUEST)),
+        Err(Error::InvalidOneTimeToken) => {
+            let says = "page.notice.unlock_link_dead".to_owned();
+            let notice = NoticePage { realm: Some(visit.realm_name()), says, tone: Tone::Bad, link: Some(visit.way_on()) };
+            Ok(visit.page(StatusCode::BAD_REQUEST, &notice))
+        }
         Err(error) => Err(Failure::from(error).into()),
     }
 }
 
 #[handler]
-async fn show_setup(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, link: Query<Mailed>) -> Result<Response> {
-    Ok(setup_form(&app, req, &views, &guest.ctx, link.0.token, (String::new(), String::new()), Vec::new()))
+async fn show_setup(req: &Request, guest: Guest, link: Query<Mailed>) -> Result<Response> {
+    let visit = Visit::shown(req, guest, None).await?;
+    Ok(setup_form(visit, StatusCode::OK, link.0.token, (String::new(), String::new()), Vec::new()))
 }
 
-fn setup_form(app: &App, req: &Request, views: &SharedViews, ctx: &Ctx, token: String, typed: (String, String), errors: Vec<String>) -> Response {
-    let form = csrf::token(app, req, &ctx.realm, Tie::Browser);
+fn setup_form(mut visit: Visit<'_>, status: StatusCode, token: String, typed: (String, String), errors: Vec<String>) -> Response {
     let (name, email) = typed;
-    let html = SetupPage { token, csrf: form.field.clone(), min: ctx.realm.settings.password_min, name, email, errors };
-    form.put_cookie(shown(views, ctx, &html))
+    let page = SetupPage { token, csrf: visit.form(Tie::Browser), min: visit.ctx.realm.settings.password_min, name, email, errors };
+    visit.page(status, &page)
 }
 
 #[handler]
-async fn take_setup(req: &Request, app: Data<&Arc<App>>, views: Data<&SharedViews>, guest: Guest, fields: Form<Fields>) -> Result<Response> {
-    let ctx = posted_in(&app, req, guest.ctx, &fields).await?;
+async fn take_setup(req: &Request, guest: Guest, fields: Form<Fields>) -> Result<Response> {
+    let visit = Visit::posted(req, guest, &fields.csrf, Tie::Browser).await?;
     let Fields { token, name, email, password, .. } = fields.0;
-    let view = views.speak(ctx.language());
-    let errors = match installation::set_up(&app, &ctx, &token, &name, &email, password).await {
-        Ok(()) => {
-            let notice = NoticePage { realm: None, says: "page.notice.set_up".to_owned(), tone: Tone::Good, link: sign_in(&app, &views, &ctx) };
-            return Ok(shown(&views, &ctx, &notice));
-        }
-        Err(Error::Invalid(faults)) => view.sentences(&faults),
-        Err(Error::Taken { .. }) => vec![view.say("page.setup.taken", &[])],
-        Err(Error::InvalidOneTimeToken) => vec![view.say("page.setup.used", &[])],
+    let errors = match installation::set_up(visit.app, &visit.ctx, &token, &name, &email, password).await {
+        Ok(()) => return Ok(visit.done(Done::SetUp)),
+        Err(Error::Invalid(faults)) => visit.sentences(&faults),
+        Err(Error::Taken { .. }) => vec![visit.say("page.setup.taken")],
+        Err(Error::InvalidOneTimeToken) => vec![visit.say("page.setup.used")],
         Err(error) => return Err(Failure::from(error).into()),
     };
-    Ok(status(setup_form(&app, req, &views, &ctx, token, (name, email), errors), StatusCode::BAD_REQUEST))
+    Ok(setup_form(visit, StatusCode::BAD_REQUEST, token, (name, email), errors))
 }

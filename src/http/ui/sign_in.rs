@@ -105,7 +105,13 @@ async fn take(req: &Request, guest: Guest, fields: Form<SignInFields>) -> Result
         }
         Err(Error::EmailNotVerified) => {
             let realm = visit.ctx.realm.name.clone();
-            visit.keep(&Flow { realm, email: Some(email), return_to: place.map(|place| place.href().to_owned()), notice: Some(Notice::Unverified) });
+            visit.keep(&Flow {
+                realm,
+                email: Some(email),
+                return_to: place.map(|place| place.href().to_owned()),
+                notice: Some(Notice::Unverified),
+                done: None,
+            });
             return Ok(visit.go("/ui/verify-email/code"));
         }
         Err(Error::InvalidCredentials) => (StatusCode::UNPROCESSABLE_ENTITY, visit.fault("email", "page.sign_in.wrong"), None),

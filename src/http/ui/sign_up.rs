@@ -102,7 +102,7 @@ async fn take(req: &Request, guest: Guest, fields: Form<SignUpFields>) -> Result
     match registration::sign_up(visit.app, &visit.ctx, input).await {
         Ok(signed_up) => {
             let (realm, email) = (visit.ctx.realm.name.clone(), signed_up.email.to_string());
-            visit.keep(&Flow { realm, email: Some(email), return_to: place.map(|place| place.href().to_owned()), notice: None });
+            visit.keep(&Flow { realm, email: Some(email), return_to: place.map(|place| place.href().to_owned()), notice: None, done: None });
             Ok(visit.go("/ui/verify-email/code"))
         }
         Err(Error::Invalid(faults)) => {

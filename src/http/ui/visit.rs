@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use super::{
     cookies::Cookie,
     csrf::{self, Tie},
-    flow::{Flow, Notice},
+    flow::{Done, Flow, Notice},
     guest::Guest,
 };
 use crate::{
@@ -23,13 +23,15 @@ use crate::{
         Error, FieldError,
         device::KNOWN_FOR,
         id::{RealmId, SessionId},
+        language::Language,
         realm::Realm,
         return_to::ReturnTo,
+        token::OpaqueToken,
     },
     http::{
         failure::Failure,
         html::{self, SharedViews},
-        view::{Fault, Page, View},
+        view::{Fault, Link, Page, View},
     },
     service::{Ctx, Principal, login::LoggedInOnPages, realms},
 };
@@ -43,6 +45,8 @@ pub(super) struct Visit<'a> {
     pub(super) ctx: Ctx,
     /// The session that this browser has, at whatever realm.
     pub(super) had: Option<(RealmId, SessionId)>,
+    /// What the signed-in person wants to be spoken to in.
+    wish: Option<Language>,
     /// Whether links must name the realm, because the address does not tell it.
     named: bool,
     /// `Set-Cookie` values of the reply.
@@ -77,15 +81,16 @@ impl<'a> Visit<'a> {
         Self::shown(req, guest, Some(&realm)).await
     }
 
-    fn begin(req: &'a Request, Guest { ctx, person: signed_in }: Guest, realm: Arc<Realm>) -> Result<Self> {
+    fn begin(req: &'a Request, Guest { ctx, person: signed_in, wish }: Guest, realm: Arc<Realm>) -> Result<Self> {
         let views = req.data::<SharedViews>().ok_or_else(|| Failure::from(Error::internal("the pages are not attached to the request")))?;
         let had = signed_in.as_ref().map(|(realm, person)| (realm.id, person.session_id));
         let person = signed_in.filter(|(own, _)| own.id == realm.id).map(|(_, person)| person);
+        let wish = if person.is_some() { wish } else { None };
         let named = realm.id != ctx.realm.id;
         let app = app(req)?;
         let ctx = Ctx { realm, principal: person.map_or(Principal::Anonymous, Principal::User), ..ctx };
         let ctx = ctx.on_device(Cookie::Device.read(app, req.headers()).map(SecretString::from));
-        Ok(Self { req, app, views, ctx, had, named, set: Vec::new() })
+        Ok(Self { req, app, views, ctx, had, wish, named, set: Vec::new() })
     }
 
     /// Whether somebody is signed in here.
@@ -149,12 +154,30 @@ impl<'a> Visit<'a> {
         self.keep(&flow);
     }
 
+    /// Leads on to the page that says what was done.
+    pub(super) fn done(mut self, done: Done) -> Response {
+        let flow = Flow { done: Some(done), ..self.flow() };
+        self.keep(&flow);
+        self.go("/ui/done")
+    }
+
+    /// The way on from there. Links name the realm where mailed ones do.
+    pub(super) fn way_on(&self) -> Link {
+        let (label, path) = if self.is_signed_in() { ("page.account.title", "/ui/account") } else { ("page.sign_in.button", "/ui/sign-in") };
+        Link { label: self.say(label), href: self.href(path) }
+    }
+
+    /// Makes the browser keep that it is a known device.
+    pub(super) fn know(&mut self, device: &OpaqueToken) {
+        self.set.push(Cookie::Device.set(self.app, &device.reveal(), Some(KNOWN_FOR)));
+    }
+
     /// Hands the cookies of a new session to the browser.
     pub(super) fn sign_in(&mut self, entered: &LoggedInOnPages) {
         let value = format!("{}.{}", entered.cookie.reveal(), self.ctx.realm.name);
         let life = entered.session.expires_at - entered.session.created_at;
         self.set.push(Cookie::Session.set(self.app, &value, Some(life)));
-        self.set.push(Cookie::Device.set(self.app, &entered.device.reveal(), Some(KNOWN_FOR)));
+        self.know(&entered.device);
     }
 
     /// Takes the session's cookie away.
@@ -162,9 +185,14 @@ impl<'a> Visit<'a> {
         self.set.push(Cookie::Session.clear(self.app));
     }
 
+    /// What whoever looks is spoken to in: their own wish, else the realm's, else their browser's.
+    fn language(&self) -> Language {
+        self.wish.unwrap_or_else(|| self.ctx.language())
+    }
+
     /// The pages in the language of whoever looks.
     fn view(&self) -> &View {
-        self.views.speak(self.ctx.language())
+        self.views.speak(self.language())
     }
 
     /// A sentence of the catalogue.
@@ -183,6 +211,11 @@ impl<'a> Visit<'a> {
         fields.zip(self.view().sentences(faults)).map(|(field, text)| Fault { field, text }).collect()
     }
 
+    /// The sentences alone.
+    pub(super) fn sentences(&self, faults: &[FieldError]) -> Vec<String> {
+        self.view().sentences(faults)
+    }
+
     /// "Wait for so long", where a limit was reached.
     pub(super) fn wait(&self, seconds: u64) -> Vec<Fault> {
         let minutes = seconds.div_ceil(60).max(1).to_string();
@@ -196,7 +229,7 @@ impl<'a> Visit<'a> {
 
     /// A page whose form leads on to a foreign place: the browser must know that beforehand.
     pub(super) fn page_to(self, status: StatusCode, content: &impl Page, place: Option<&ReturnTo>) -> Response {
-        let reply = html::leading_to(self.views, self.ctx.language(), content, place.and_then(ReturnTo::source));
+        let reply = html::leading_to(self.views, self.language(), content, place.and_then(ReturnTo::source));
         self.finish(reply, status)
     }
 

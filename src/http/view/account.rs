@@ -4,6 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use minijinja::{Value, context};
 
 use super::{Fault, Page, View, told};
+use crate::domain::language::Language;
 
 /// What stands in the fields of the profile.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +13,8 @@ pub(crate) struct ProfileFields {
     pub(crate) company: String,
     pub(crate) country: String,
     pub(crate) phone: String,
+    /// The language's tag, or nothing.
+    pub(crate) locale: String,
 }
 
 /// One of the person's sessions.
@@ -29,8 +32,8 @@ pub(crate) struct SessionItem {
     pub(crate) current: bool,
 }
 
-/// `GET /ui/account`. Each of its forms posts to an address of its own below, with `csrf`: `profile`, `password`,
-/// `sessions/end` (with `id`) and `sessions/end-all`; the one of the header to `/ui/sign-out`.
+/// `GET /ui/account`. Each of its forms posts to an address of its own below, with `csrf`: `profile`, `email`, `password`,
+/// `sessions/end` (with `id`), `sessions/end-all` and `export`; the one of the header to `/ui/sign-out`.
 #[derive(Clone, Debug)]
 pub(crate) struct AccountPage {
     /// Display name of the realm.
@@ -43,6 +46,10 @@ pub(crate) struct AccountPage {
     pub(crate) email: String,
     /// The profile as it is, or as it was typed.
     pub(crate) profile: ProfileFields,
+    /// An address to be, as it was typed.
+    pub(crate) new_email: String,
+    /// Where to leave for good.
+    pub(crate) erase: String,
     /// Shortest password the realm takes.
     pub(crate) min: usize,
     /// Newest first.
@@ -67,6 +74,10 @@ impl Page for AccountPage {
             company => profile.company.as_str(),
             country => profile.country.as_str(),
             phone => profile.phone.as_str(),
+            locale => profile.locale.as_str(),
+            languages => Language::ALL.map(|language| context! { tag => language.tag(), name => language.own_name() }),
+            new_email => self.new_email.as_str(),
+            erase => self.erase.as_str(),
             min => self.min,
             sessions => self.sessions.iter().map(session).collect::<Vec<_>>(),
             notice => self.notice.as_deref(),
@@ -106,5 +117,26 @@ impl Page for SignOutPage {
 
     fn values(&self, _: &View) -> Value {
         context! { realm => self.realm.as_str(), csrf => self.csrf.as_str(), account => self.account.as_str() }
+    }
+}
+
+/// `GET /ui/account/erase`: says what goes; the form posts `password` and `csrf` to the same address.
+#[derive(Clone, Debug)]
+pub(crate) struct ErasePage {
+    /// Display name of the realm.
+    pub(crate) realm: String,
+    /// The form's own token.
+    pub(crate) csrf: String,
+    /// The way back.
+    pub(crate) account: String,
+    /// What was wrong with the last post.
+    pub(crate) faults: Vec<Fault>,
+}
+
+impl Page for ErasePage {
+    const TEMPLATE: &'static str = "erase.html";
+
+    fn values(&self, _: &View) -> Value {
+        context! { realm => self.realm.as_str(), csrf => self.csrf.as_str(), account => self.account.as_str(), faults => told(&self.faults) }
     }
 }

@@ -18,8 +18,6 @@ pub(crate) enum Change {
 pub(crate) enum State {
     /// `GET …?token=`: asks for a click, which posts `token` and `csrf` to the same address.
     Ask { token: String, csrf: String },
-    /// It is done.
-    Done,
     /// The link is worth nothing.
     Failed,
     /// Somebody else has the address.
@@ -45,7 +43,6 @@ impl Page for ChangeEmailPage {
         };
         let (state, token, csrf) = match &self.state {
             State::Ask { token, csrf } => ("ask", Some(token.as_str()), Some(csrf.as_str())),
-            State::Done => ("done", None, None),
             State::Failed => ("failed", None, None),
             State::Taken => ("taken", None, None),
         };

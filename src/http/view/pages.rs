@@ -26,23 +26,6 @@ impl Page for VerifyEmailPage {
     }
 }
 
-/// The address is proved.
-#[derive(Clone, Debug)]
-pub(crate) struct VerifyEmailDonePage {
-    /// Display name of the realm.
-    pub(crate) realm: String,
-    /// Where to sign in, if the installation knows.
-    pub(crate) link: Option<Link>,
-}
-
-impl Page for VerifyEmailDonePage {
-    const TEMPLATE: &'static str = "verify_email.html";
-
-    fn values(&self, _: &View) -> Value {
-        context! { state => "done", realm => self.realm.as_str(), link => shown(self.link.as_ref()), errors_list => no_errors() }
-    }
-}
-
 /// The link is worth nothing; the form posts `email` and `csrf` to `/ui/verify-email/resend`.
 #[derive(Clone, Debug)]
 pub(crate) struct VerifyEmailFailedPage {
@@ -91,23 +74,6 @@ impl Page for ResetPasswordPage {
             min => self.min,
             errors_list => self.errors.clone(),
         }
-    }
-}
-
-/// The new password works.
-#[derive(Clone, Debug)]
-pub(crate) struct ResetPasswordDonePage {
-    /// Display name of the realm.
-    pub(crate) realm: String,
-    /// Where to sign in, if the installation knows.
-    pub(crate) link: Option<Link>,
-}
-
-impl Page for ResetPasswordDonePage {
-    const TEMPLATE: &'static str = "reset_password.html";
-
-    fn values(&self, _: &View) -> Value {
-        context! { state => "done", realm => self.realm.as_str(), link => shown(self.link.as_ref()), errors_list => no_errors() }
     }
 }
 

@@ -20,7 +20,7 @@ fn pages_in(language: Language, text: &str) -> Vec<(&'static str, String)> {
     let at = DateTime::UNIX_EPOCH;
     let item = |id: &str| MailboxItem { id: id.to_owned(), to: own(), subject: own(), created_at: at, text: own(), html: own() };
     let forgot = ForgotPasswordPage { realm: own(), csrf: own(), email: own(), expired: false, errors: errors.clone() };
-    let notice = NoticePage { realm: Some(own()), says: "page.notice.set_up".to_owned(), tone: Tone::Info, link: link() };
+    let notice = NoticePage { realm: Some(own()), says: "page.done.set_up".to_owned(), tone: Tone::Info, link: link() };
     let mailbox = MailboxPage { to: own(), items: vec![item("1"), item("2")], open: Some("2".to_owned()) };
     // Rendered by the strict way, not by `Page::render`, which hides a failure from the visitor.
     fn page<P: Page>(view: &View, name: &'static str, page: &P) -> (&'static str, String) {
@@ -65,7 +65,9 @@ fn pages_in(language: Language, text: &str) -> Vec<(&'static str, String)> {
         csrf: own(),
         name: own(),
         email: own(),
-        profile: ProfileFields { name: own(), company: own(), country: own(), phone: own() },
+        profile: ProfileFields { name: own(), company: own(), country: own(), phone: own(), locale: "de".to_owned() },
+        new_email: own(),
+        erase: "/ui/account/erase".to_owned(),
         min: 8,
         sessions: vec![session(true), session(false)],
         notice: Some(own()),
@@ -87,21 +89,22 @@ fn pages_in(language: Language, text: &str) -> Vec<(&'static str, String)> {
         page(views, "code-unknown", &CodePage { email: None, sign_up: None, notice: None, faults: vec![], ..code.clone() }),
         page(views, "account", &account),
         page(views, "account-plain", &AccountPage { notice: None, faults: vec![], ..account.clone() }),
+        page(
+            views,
+            "erase",
+            &ErasePage { realm: own(), csrf: own(), account: "/ui/account".to_owned(), faults: vec![Fault { field: "password".to_owned(), text: own() }] },
+        ),
         page(views, "sign-out", &SignOutPage { realm: own(), csrf: own(), account: "/ui/account".to_owned() }),
         page(views, "verify", &VerifyEmailPage { realm: own(), token: own(), csrf: own() }),
-        page(views, "verify-done", &VerifyEmailDonePage { realm: own(), link: link() }),
         page(views, "verify-failed", &VerifyEmailFailedPage { realm: own(), csrf: own(), email: own(), errors: errors.clone() }),
         page(views, "reset", &ResetPasswordPage { realm: own(), token: own(), csrf: own(), min: 8, errors: errors.clone() }),
-        page(views, "reset-done", &ResetPasswordDonePage { realm: own(), link: link() }),
         page(views, "forgot", &forgot),
         page(views, "forgot-expired", &ForgotPasswordPage { expired: true, errors: vec![], ..forgot }),
         page(views, "unlock", &UnlockSignInPage { realm: own(), token: own(), csrf: own() }),
         page(views, "change-email", &ChangeEmailPage { realm: own(), change: Change::Confirm, state: ChangeState::Ask { token: own(), csrf: own() } }),
-        page(views, "change-email-done", &ChangeEmailPage { realm: own(), change: Change::Confirm, state: ChangeState::Done }),
         page(views, "change-email-failed", &ChangeEmailPage { realm: own(), change: Change::Confirm, state: ChangeState::Failed }),
         page(views, "change-email-taken", &ChangeEmailPage { realm: own(), change: Change::Confirm, state: ChangeState::Taken }),
         page(views, "undo", &ChangeEmailPage { realm: own(), change: Change::Undo, state: ChangeState::Ask { token: own(), csrf: own() } }),
-        page(views, "undo-done", &ChangeEmailPage { realm: own(), change: Change::Undo, state: ChangeState::Done }),
         page(views, "undo-failed", &ChangeEmailPage { realm: own(), change: Change::Undo, state: ChangeState::Failed }),
         page(views, "undo-taken", &ChangeEmailPage { realm: own(), change: Change::Undo, state: ChangeState::Taken }),
         page(views, "setup", &SetupPage { token: own(), csrf: own(), min: 8, name: own(), email: own(), errors }),
@@ -147,13 +150,21 @@ fn every_language_has_the_same_pages_in_its_own_words() {
 
 #[test]
 fn every_sentence_that_the_code_asks_for_exists() {
-    let sources = [include_str!("../ui/pages.rs"), include_str!("../html.rs"), include_str!("../view.rs")];
+    let sources = [
+        include_str!("../ui/pages.rs"),
+        include_str!("../ui/flow.rs"),
+        include_str!("../ui/account.rs"),
+        include_str!("../ui/erase.rs"),
+        include_str!("../ui/visit.rs"),
+        include_str!("../html.rs"),
+        include_str!("../view.rs"),
+    ];
     let views = Views::new("").unwrap();
     let mut found = 0;
     // What a key is made of, between quotes; one with a gap is made at run time.
     for key in sources.iter().flat_map(|source| source.split('"')).filter(|text| text.starts_with("page.") && !text.contains(['{', '…', ' '])) {
         let known = |key: &str| views.speak(Language::English).has(key);
-        assert!(known(key) || known(&format!("{key}.title")) && known(&format!("{key}.text")), "{key}");
+        assert!(known(key) || known(&format!("{key}.other")) || known(&format!("{key}.title")) && known(&format!("{key}.text")), "{key}");
         found += 1;
     }
     assert!(found > 5, "the sources hold keys");
@@ -189,7 +200,7 @@ fn what_people_typed_is_harmless_on_every_page() {
 #[test]
 fn faults_are_announced_and_tied_to_their_field() {
     for (name, html) in pages("Acme") {
-        let alerts = usize::from(["verify-failed", "reset", "forgot", "setup", "sign-in", "sign-up", "code", "account", "invitation"].contains(&name));
+        let alerts = usize::from(["verify-failed", "reset", "forgot", "setup", "sign-in", "sign-up", "code", "account", "erase", "invitation"].contains(&name));
         assert_eq!(html.matches("role=\"alert\"").count(), alerts, "{name}");
         assert_eq!(html.contains("<title>Error: "), alerts == 1, "{name}");
         assert_eq!(html.contains("aria-invalid=\"true\""), alerts == 1 && name != "setup", "{name}");
@@ -216,11 +227,29 @@ fn forms_post_what_their_handlers_take() {
         ("code", "/ui/verify-email/code", &["csrf", "code", "csrf"]),
         ("code-unknown", "/ui/verify-email/code", &["csrf", "email", "code"]),
         ("sign-out", "/ui/sign-out", &["csrf"]),
-        // Of one page: out, profile, password, end one, end all.
+        ("erase", "/ui/account/erase", &["csrf", "password"]),
+        // Of one page: out, profile, address, password, end one, end all, export.
         (
             "account",
             "/ui/account/sessions/end",
-            &["csrf", "csrf", "name", "company", "country", "phone", "csrf", "currentPassword", "newPassword", "csrf", "id", "csrf"],
+            &[
+                "csrf",
+                "csrf",
+                "name",
+                "company",
+                "country",
+                "phone",
+                "csrf",
+                "email",
+                "password",
+                "csrf",
+                "currentPassword",
+                "newPassword",
+                "csrf",
+                "id",
+                "csrf",
+                "csrf",
+            ],
         ),
     ];
     let pages = pages("Acme");
@@ -239,7 +268,7 @@ fn a_link_leads_to_the_web_or_to_us() {
     let views = views.speak(Language::English);
     for (href, shown) in [("https://app.example", true), ("/ui/setup", true), ("javascript:alert(1)", false), ("data:text/html,x", false)] {
         let link = Some(Link { label: "Go on".to_owned(), href: href.to_owned() });
-        assert_eq!(VerifyEmailDonePage { realm: "Acme".to_owned(), link }.render(views).contains("Go on"), shown, "{href}");
+        assert_eq!(NoticePage { realm: None, says: "page.done.set_up".to_owned(), tone: Tone::Good, link }.render(views).contains("Go on"), shown, "{href}");
     }
     let page = VerifyEmailPage { realm: "Acme".to_owned(), token: "t".to_owned(), csrf: "c".to_owned() }.render(views);
     assert!(page.contains("action=\"&#x2f;id/ui/verify-email\""), "{page}");

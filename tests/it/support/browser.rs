@@ -28,16 +28,31 @@ impl Form {
     }
 
     /// Posts it with further fields, from our own page.
-    pub async fn post(&self, client: &Client<'_>, path: &str, fields: &[(&str, &str)]) -> Reply {
+    pub async fn send(&self, client: &Client<'_>, path: &str, fields: &[(&str, &str)]) -> Reply {
         let mut all = vec![("csrf", self.csrf.as_str()), ("token", self.token.as_str())];
         all.extend(fields);
         self.own(client).form(path, &all).await
+    }
+
+    /// The same, and on to the page that the reply leads to, as a browser goes.
+    pub async fn post(&self, client: &Client<'_>, path: &str, fields: &[(&str, &str)]) -> Reply {
+        followed(&self.own(client), self.send(client, path, fields).await).await
     }
 
     /// The client with what a browser sends along from a page of ours.
     pub fn own<'a>(&self, client: &Client<'a>) -> Client<'a> {
         client.clone().header("cookie", &self.cookie).header("origin", "http://127.0.0.1:8080").header("sec-fetch-site", "same-origin")
     }
+}
+
+/// The page that a redirect leads to, asked for with the cookies that it set; any other reply as it is.
+pub async fn followed(client: &Client<'_>, reply: Reply) -> Reply {
+    if reply.status != 303 {
+        return reply;
+    }
+    let set = reply.headers.get_all("set-cookie").iter().map(|value| value.to_str().expect("text").split(';').next().unwrap_or_default());
+    let cookies = set.collect::<Vec<_>>().join("; ");
+    client.clone().without("origin").header("cookie", &cookies).get(&reply.header("location")).await
 }
 
 /// Opens a page and reads its form.

@@ -12,6 +12,7 @@ pub mod members;
 pub(crate) mod people;
 mod raw;
 pub mod server;
+pub mod shell;
 pub mod smtp;
 pub mod spec;
 pub mod tab;
