@@ -37,7 +37,8 @@
 //! and [`service::master_keys`] let keys follow each other while nodes run.
 //!
 //! A person's life there: [`service::email_change`] with its way back, [`service::erase`], which leaves an id in the audit
-//! trail and nothing else, and [`service::export`].
+//! trail and nothing else, and [`service::export`]. `service::notices` owes word by mail of sign-ins from elsewhere and of
+//! sessions that had to make room.
 //!
 //! [`http`] translates between protocols and use cases: the native dialect, pages, development pages and operations, each
 //! an adapter of its own around one edge that knows body limits, problems, headers and the access log. A browser at the
@@ -52,8 +53,8 @@
 //! `http::native::auth` decodes the body and asks [`service::login::with_password`]. It reads user and hash, counts the
 //! guess (`service::guesses`, which may say that it is not to be looked at), compares in the password pool (a stranger's
 //! address costs the same hash), and in one transaction holds the user's row, takes the count back, writes the
-//! session, ends the oldest over the realm's cap, leaves word of that for other nodes, writes the first refresh token
-//! and an audit line. After the commit it tells the caches and signs the access token.
+//! session, ends the oldest over the realm's cap, leaves word of that for other nodes, owes notices where they are
+//! due and writes an audit line. After the commit it tells the caches and signs the access token.
 
 pub mod app;
 pub mod cli;

@@ -4,6 +4,11 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use poem::http::Method;
+use realmgate::{
+    domain::realm::RealmStatus,
+    service::realms::{self, RealmChange},
+};
 use serde_json::json;
 
 use crate::{
@@ -12,6 +17,7 @@ use crate::{
         Client, PASSWORD, Reply, TestApp, User,
         at_once::at_once,
         browser::{assert_page, open, path_of},
+        keys::{Key, plain_key},
         people::{OTHER, tampered},
     },
 };
@@ -137,6 +143,34 @@ on_both!(a_change_dies_with_a_new_password_a_newer_change_and_its_time, |app| {
     app.advance(TimeDelta::seconds(1_800));
     app.anonymous().confirm_email(&late).await.assert_problem(400, "invalid_token");
     assert_eq!(app.sql("SELECT email AS v FROM users").await, [OLD]);
+});
+
+on_both!(a_change_waits_for_nobody_who_is_locked_and_no_realm_that_is_suspended, |app| {
+    let ada = app.user(OLD).await;
+    let token = asked(&app, &ada).await;
+    app.lock(OLD).await;
+    app.anonymous().confirm_email(&token).await.assert_problem(400, "invalid_token");
+    app.realm("acme.example.com").await;
+    let bob = app.user_in("acme.example.com", TAKEN).await;
+    let me = app.anonymous().bearer(&bob.access);
+    me.change_email(NEW, PASSWORD).await.assert(202);
+    let before = app.mails(NEW).await.len();
+    let suspended = RealmChange { status: Some(RealmStatus::Suspended), ..RealmChange::default() };
+    realms::change(app.app(), &app.operator().await, "acme.example.com", suspended).await.unwrap();
+    app.run_jobs().await;
+    assert_eq!(app.mails(NEW).await.len(), before, "a suspended realm sends nothing");
+    assert_eq!(app.sql("SELECT email AS v FROM users ORDER BY email").await, [OLD, TAKEN]);
+});
+
+on_both!(a_key_may_do_nothing_of_this, |app| {
+    let ada = app.owner(OLD).await;
+    let key = Key::of(app.anonymous().bearer(&ada.user.access).make_key(&ada.account, &plain_key()).await);
+    let program = app.anonymous().bearer(&key.text);
+    program.change_email(NEW, PASSWORD).await.assert_problem(403, "not_permitted");
+    program.get("/api/v1/me/export").await.assert_problem(403, "not_permitted");
+    let body = json!({ "password": PASSWORD }).to_string();
+    program.send(Method::DELETE, "/api/v1/me", Some("application/json"), body).await.assert_problem(403, "not_permitted");
+    app.anonymous().log_in(OLD, PASSWORD).await.assert(200);
 });
 
 on_both!(every_mailed_token_of_the_old_address_dies_with_it, |app| {

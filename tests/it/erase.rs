@@ -70,6 +70,23 @@ on_both!(who_is_erased_leaves_an_id_and_nothing_else, |app| {
     assert_ne!(app.user(ADA).await.id, ada.id);
 });
 
+on_both!(mailed_tokens_of_an_erased_person_say_nothing, |app| {
+    let ada = app.user(ADA).await;
+    let me = app.anonymous().bearer(&ada.access);
+    me.post("/api/v1/me/email", &json!({ "email": "next.canary@example.com", "password": PASSWORD })).await.assert(202);
+    app.run_jobs().await;
+    let (change, reset) = (app.last_mail("next.canary@example.com").await.token(), app.reset_token(ADA).await);
+    me.erase(PASSWORD).await.assert(204);
+    let made_up = app.anonymous().reset("x", OTHER).await.assert_problem(400, "invalid_token");
+    app.anonymous().reset(&reset, OTHER).await.assert_like(&made_up);
+    app.anonymous().verify(&reset).await.assert_like(&made_up);
+    for path in ["/api/v1/auth/change-email/confirm", "/api/v1/auth/change-email/undo"] {
+        let reply = app.anonymous().post(path, &json!({ "token": change })).await;
+        assert!(!reply.text().contains("canary"), "{}", reply.text());
+        reply.assert_problem(400, "invalid_token");
+    }
+});
+
 on_both!(an_account_that_others_need_keeps_its_last_owner, |app| {
     // The root account has the root realm.
     let operator = app.operator().await;

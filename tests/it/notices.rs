@@ -42,6 +42,27 @@ on_both!(a_sign_in_from_elsewhere_is_told_and_one_from_a_usual_place_is_not, |ap
     assert_eq!(subjects(&app, &mut seen).await, Vec::<String>::new(), "who did not get in is no sign-in");
 });
 
+on_both!(of_new_places_five_a_day_are_told, |app| {
+    let mut seen = 0;
+    app.user(ADA).await;
+    subjects(&app, &mut seen).await;
+    let elsewhere = async |number: usize| {
+        app.anonymous().header("user-agent", &format!("Thief{number}/1")).log_in(ADA, PASSWORD).await.assert(200);
+    };
+    for number in 0..8 {
+        elsewhere(number).await;
+    }
+    let told = subjects(&app, &mut seen).await;
+    assert_eq!(told.iter().filter(|subject| *subject == NEW_DEVICE).count(), 5, "{told:?}");
+    // A node that was not asked before finds the day's places taken, too.
+    let other = app.join(2).await;
+    other.anonymous().header("user-agent", "Thief8/1").log_in(ADA, PASSWORD).await.assert(200);
+    assert_eq!(subjects(&app, &mut seen).await, Vec::<String>::new());
+    app.advance(TimeDelta::hours(25));
+    elsewhere(9).await;
+    assert_eq!(subjects(&app, &mut seen).await, [NEW_DEVICE], "another day");
+});
+
 on_both!(a_session_that_made_room_is_told_once_a_day, |app| {
     let mut seen = 0;
     app.user(ADA).await;

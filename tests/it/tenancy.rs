@@ -333,6 +333,8 @@ on_both!(what_is_of_another_realm_looks_like_what_does_not_exist, |app| {
         ("/api/v1/auth/verify-email", "verify_email", "token"),
         ("/api/v1/auth/password/reset", "reset_password", "token"),
         ("/api/v1/auth/unlock-sign-in", "unlock_sign_in", "token"),
+        ("/api/v1/auth/change-email/confirm", "confirm_email_change", "token"),
+        ("/api/v1/auth/change-email/undo", "undo_email_change", "token"),
         ("/api/v1/invitations/sign-up", "sign_up_with_invitation", "token"),
     ] {
         let row = row(&app, operation).await;

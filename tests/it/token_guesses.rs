@@ -22,10 +22,12 @@ on_both!(a_network_that_sends_wrong_tokens_is_stopped_and_nobody_else_is, |app| 
     let mut tells = Vec::new();
     for number in 0..120 {
         let token = format!("{number:064}");
-        let reply = match number % 3 {
+        let reply = match number % 5 {
             0 => app.anonymous().reset(&token, OTHER).await,
             1 => app.anonymous().verify(&token).await,
-            _ => app.anonymous().post("/api/v1/auth/unlock-sign-in", &json!({ "token": token })).await,
+            2 => app.anonymous().post("/api/v1/auth/unlock-sign-in", &json!({ "token": token })).await,
+            3 => app.anonymous().post("/api/v1/auth/change-email/confirm", &json!({ "token": token })).await,
+            _ => app.anonymous().post("/api/v1/auth/change-email/undo", &json!({ "token": token })).await,
         };
         tells.push(reply.status.as_u16());
     }
