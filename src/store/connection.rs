@@ -54,7 +54,7 @@ impl Address {
         let mut options = ConnectOptions::new(url);
         options.max_connections(size).acquire_timeout(PATIENCE).connect_timeout(PATIENCE).sqlx_logging(false);
         if sqlite {
-            options.min_connections(1).idle_timeout(None).max_lifetime(None).map_sqlx_sqlite_opts(|sqlite| {
+            options.min_connections(1).idle_timeout(None).max_lifetime(None).map_sqlx_sqlite_pool_opts(pool::guard_sqlite).map_sqlx_sqlite_opts(|sqlite| {
                 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
                 sqlite
                     .journal_mode(SqliteJournalMode::Wal)

@@ -16,7 +16,7 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, SqliteTransactionMode, Statement,
     TransactionOptions, TransactionTrait as _, prelude::async_trait::async_trait,
 };
-use sqlx::{Connection as _, PgConnection, Postgres, pool::PoolOptions};
+use sqlx::{Connection as _, PgConnection, Postgres, Sqlite, pool::PoolOptions};
 
 use crate::domain::Result;
 
@@ -64,6 +64,23 @@ pub(super) fn guard(pool: PoolOptions<Postgres>, doubt: &Doubt) -> PoolOptions<P
     .after_release(move |connection, _| {
         let ask = after.stands();
         Box::pin(async move { if ask { answers(connection).await } else { Ok(true) } })
+    })
+}
+
+/// Throws a SQLite connection away that takes itself to be in a transaction when nobody is.
+///
+/// On a full disk SQLite may end a transaction by itself. The ROLLBACK that follows then fails, sqlx goes on counting that
+/// transaction as open, makes the next one a savepoint in it, and what that one "commits" may never be committed at all.
+pub(super) fn guard_sqlite(pool: PoolOptions<Sqlite>) -> PoolOptions<Sqlite> {
+    pool.after_release(move |connection, _| {
+        Box::pin(async move {
+            if !connection.is_in_transaction() {
+                return Ok(true);
+            }
+            // A rollback may still be on its way to the connection's thread, which answers in order.
+            connection.ping().await?;
+            if connection.is_in_transaction() { Err(sqlx::Error::Protocol("a rollback failed".to_owned())) } else { Ok(true) }
+        })
     })
 }
 
