@@ -32,6 +32,8 @@ use entity::{ActiveModel, Column, Entity};
 
 /// The place of the row that counts an account as a whole.
 const WHOLE: &str = "";
+/// Long ago, and not "now": to another node, whose clock is a little behind, that would be a pause.
+const NO_PAUSE: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
 fn row(realm: RealmId, account: &str, place: &str, now: DateTime<Utc>) -> ActiveModel {
     ActiveModel {
@@ -40,7 +42,7 @@ fn row(realm: RealmId, account: &str, place: &str, now: DateTime<Utc>) -> Active
         place: Set(place.to_owned()),
         attempts: Set(1),
         guesses: Set(1),
-        blocked_until: Set(now),
+        blocked_until: Set(NO_PAUSE),
         welcome_until: Set(None),
         updated_at: Set(now),
     }
@@ -65,7 +67,7 @@ fn at(realm: RealmId, account: &str, place: &str) -> Condition {
 /// What the database says.
 pub async fn admit(db: &impl ConnectionTrait, realm: RealmId, account: &str, place: &str, now: DateTime<Utc>) -> Result<bool> {
     let before = || column(Column::Guesses);
-    let mut pause = Expr::case(before().lt(guess::FREE - 1), Expr::val(now));
+    let mut pause = Expr::case(before().lt(guess::FREE - 1), Expr::val(NO_PAUSE));
     for guesses in guess::FREE..guess::LONGEST_FROM {
         pause = pause.case(before().eq(guesses - 1), Expr::val(now + guess::pause(guesses)));
     }
