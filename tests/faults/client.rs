@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::secrets;
+
 /// What came back, and after how long.
 pub struct Answer {
     /// 0 if there was no whole answer.
@@ -27,6 +29,7 @@ impl Client {
     }
 
     async fn send(&self, method: reqwest::Method, path: &str, bearer: &str, body: Option<&Value>) -> Answer {
+        secrets::sent(bearer, body);
         let started = Instant::now();
         let mut request = self.http.request(method, format!("{}{path}", self.url));
         if let Some(body) = body {
@@ -41,6 +44,7 @@ impl Client {
             answer.retry_after = reply.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
             if let Ok(text) = reply.text().await {
                 (answer.status, answer.body) = (status, serde_json::from_str(&text).unwrap_or(Value::Null));
+                secrets::answered(status, &answer.body, &text);
                 answer.text = text;
             }
         }

@@ -102,7 +102,9 @@ async fn one_database(world: &World, place: &Place) -> String {
     check("slow 60 s", ask(&client, "slow", count).await);
     let offered = smtp.attempts();
     assert!(offered > 0);
+    crate::secrets::search_metrics(&client).await;
     let log = server.stop().await;
+    place.search(world);
     assert!(log.contains("job given up") && !log.contains("example.com"), "the log says so and names nobody");
     format!(
         "{:?}: SMTP faults, {} requests each, all answered as always: p95 usually {} ms, under faults x {}; pauses after 1 to 3 failures {} s; backlog sent in {:.1} s; {count} dead letters seen",

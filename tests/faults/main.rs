@@ -7,10 +7,16 @@
 #![expect(unreachable_pub, reason = "one binary, which nobody depends on")]
 
 mod client;
+mod clock;
 mod kill;
 mod mail;
+mod network;
+mod nodes;
 mod outage;
 mod postgres;
+mod proxy;
+mod scarce;
+mod secrets;
 mod smtp;
 #[expect(dead_code, reason = "shared with tests/it; not all of it is needed here")]
 #[path = "../it/support/mod.rs"]
@@ -35,6 +41,13 @@ const CASES: &[Case] = cases![
     mail::a_mail_server_in_any_mood_is_nobodys_problem,
     kill::killed_at_any_moment_it_keeps_its_word,
     outage::a_database_that_is_gone_is_a_503_and_comes_back,
+    network::a_bad_line_to_the_database_is_a_503_in_time,
+    network::a_bad_line_to_the_mail_server_delays_mail_alone,
+    nodes::two_nodes_are_one_service,
+    scarce::a_full_disk_refuses_writes_alone,
+    scarce::without_file_descriptors_it_lives_on,
+    clock::a_clock_that_jumps_revives_nothing,
+    secrets::no_secret_of_the_whole_run_was_written_down,
 ];
 
 fn main() -> ExitCode {

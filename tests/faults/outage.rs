@@ -24,10 +24,10 @@ const BACK_WITHIN: Duration = Duration::from_secs(5);
 const INSIDE: &[&str] = &["SELECT", "INSERT", "UPDATE ", "relation", "sqlx", "postgres", "PoolTimedOut", "connection", "statement"];
 
 #[derive(Default)]
-struct Seen {
-    refused: u64,
-    answered: u64,
-    times: Vec<Duration>,
+pub struct Seen {
+    pub refused: u64,
+    pub answered: u64,
+    pub times: Vec<Duration>,
 }
 
 impl Seen {
@@ -46,7 +46,7 @@ impl Seen {
 }
 
 /// Asks for a login, a sign-up and readiness, again and again, until `ends`.
-async fn ask(client: &Client, ends: Instant, number: &mut u32) -> Seen {
+pub async fn ask(client: &Client, ends: Instant, number: &mut u32) -> Seen {
     let mut seen = Seen::default();
     while Instant::now() < ends {
         *number += 1;
@@ -61,7 +61,7 @@ async fn ask(client: &Client, ends: Instant, number: &mut u32) -> Seen {
 }
 
 /// The time until a login and a sign-up work again.
-async fn back(client: &Client) -> Duration {
+pub async fn back(client: &Client) -> Duration {
     until("it comes back", BACK_WITHIN * 4, async || {
         let (login, ready) = tokio::join!(client.log_in("ada@example.com", PASSWORD), client.get("/healthz/ready", ""));
         login.status == 200 && ready.status == 200
@@ -69,7 +69,7 @@ async fn back(client: &Client) -> Duration {
     .await
 }
 
-async fn no_partial_write(place: &Place) {
+pub async fn no_partial_write(place: &Place) {
     let lonely = "SELECT CAST(COUNT(*) AS TEXT) AS v FROM users u WHERE NOT EXISTS (SELECT 1 FROM credentials c WHERE c.user_id = u.id)
         OR NOT EXISTS (SELECT 1 FROM memberships m WHERE m.user_id = u.id)";
     assert_eq!(place.sql(lonely).await, ["0"], "users without a password or an account");
@@ -176,6 +176,8 @@ pub async fn a_database_that_is_gone_is_a_503_and_comes_back(world: Arc<World>) 
     no_partial_write(&place).await;
     let dead = client.post("/auth/logout", &bob.access, json!({})).await;
     assert_eq!(dead.status, 204, "{}", dead.text);
+    crate::secrets::search_metrics(&client).await;
     server.stop().await;
+    place.search(&world);
     Outcome::Passed(lines)
 }

@@ -107,6 +107,13 @@ impl Cluster {
         self.url(&name)
     }
 
+    /// All of a database as text.
+    pub fn dump(&self, url: &str) -> Vec<u8> {
+        let done = Command::new(self.bin.join("pg_dump")).arg("--inserts").arg(url).output().expect("pg_dump runs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        done.stdout
+    }
+
     /// Kills every connection but its own.
     pub async fn kill_backends(&self) {
         let query = "SELECT CAST(pg_terminate_backend(pid) AS TEXT) AS v FROM pg_stat_activity WHERE application_name = 'realmgate'";

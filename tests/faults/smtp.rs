@@ -60,6 +60,10 @@ impl Smtp {
         format!("smtp://{}", self.address)
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub fn feel(&self, mood: Mood) {
         *self.shared.mood.lock().expect("no panic") = mood;
     }
@@ -135,7 +139,9 @@ async fn talk(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             "DATA" => {
                 shared.attempts.fetch_add(1, Ordering::Relaxed);
                 out.write_all(b"354 go on\r\n").await?;
-                while let Some(line) = lines.next_line().await? {
+                loop {
+                    // A line that ends before the mail does brings no mail.
+                    let Some(line) = lines.next_line().await? else { return Ok(()) };
                     if line == "." {
                         break;
                     }

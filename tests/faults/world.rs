@@ -82,6 +82,15 @@ impl Place {
         self.folder.path()
     }
 
+    /// Looks for the run's secrets in what this place has written down.
+    pub fn search(&self, world: &World) {
+        let dump = match (self.backend, &world.cluster) {
+            (Backend::Postgres, Some(cluster)) => cluster.dump(&self.url),
+            _ => ["", "-wal"].iter().flat_map(|end| std::fs::read(self.path().join(format!("realmgate.db{end}"))).unwrap_or_default()).collect(),
+        };
+        crate::secrets::search(self.path(), &dump);
+    }
+
     /// Plain SQL beside the program; the first column of each row as text.
     pub async fn sql(&self, query: &str) -> Vec<String> {
         crate::postgres::rows(&self.url, query).await

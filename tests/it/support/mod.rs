@@ -97,7 +97,12 @@ impl TestApp {
     ///
     /// Limits are out of the way: most tests ask more than a stranger or a free account may in a minute that stands still.
     pub async fn with(backend: Backend, change: impl FnOnce(&mut Settings)) -> Option<Self> {
-        let app = Self::limited(backend, |settings| {
+        Some(Self::at(Database::fresh(backend).await?, change).await)
+    }
+
+    /// The same on a database of one's own.
+    pub async fn at(database: Database, change: impl FnOnce(&mut Settings)) -> Self {
+        let app = Self::limited_at(database, |settings| {
             for limit in [
                 &mut settings.limit_address,
                 &mut settings.limit_sign_in,
@@ -109,14 +114,17 @@ impl TestApp {
             }
             change(settings);
         })
-        .await?;
+        .await;
         app.app().db.write.execute_unprepared("UPDATE plans SET requests_per_minute = 1000000").await.expect("plans without limits");
-        Some(app)
+        app
     }
 
     /// A node with the limits that a fresh installation has.
     pub async fn limited(backend: Backend, change: impl FnOnce(&mut Settings)) -> Option<Self> {
-        let database = Database::fresh(backend).await?;
+        Some(Self::limited_at(Database::fresh(backend).await?, change).await)
+    }
+
+    async fn limited_at(database: Database, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::defaults(database.folder.path().to_owned()).expect("defaults");
         settings.database_url = database.url.clone().into();
         settings.database_max_connections = 12;
@@ -124,7 +132,7 @@ impl TestApp {
         change(&mut settings);
         let clock = Arc::new(ManualClock::new(start()));
         let node = Node::start(&settings, &clock, 1).await;
-        Some(Self { node, clock, settings, database })
+        Self { node, clock, settings, database }
     }
 
     /// Another node on the same database, with caches of its own.
