@@ -152,7 +152,10 @@ async fn finish(app: Arc<App>, tasks: Vec<JoinHandle<()>>) -> Result<()> {
         }
     }
     worker::last_words(&app).await;
-    app.db.clone().close().await?;
+    // All is written by now. A database that does not say goodbye in time makes no bad end of it.
+    if let Err(error) = app.db.clone().close().await {
+        tracing::warn!(%error, "the database could not be closed in time");
+    }
     tracing::info!("stopped");
     Ok(())
 }

@@ -107,8 +107,9 @@ async fn enter(app: &App, ctx: &Ctx, email: &str, password: &SecretString, carri
     let begun = match begun {
         Ok(begun) => begun,
         Err(error) => {
-            // Something changed meanwhile, or the database is ill; the password was right all the same.
-            guesses::forgive(app, &app.db.write, ctx, &guess).await?;
+            // Something changed meanwhile, or the database is ill; the password was right all the same. If even this fails,
+            // one guess too many is counted, and the first fault is still the one to tell.
+            let _ = guesses::forgive(app, &app.db.write.brief(), ctx, &guess).await;
             return Err(error);
         }
     };

@@ -26,6 +26,8 @@ const ASK_AFTER: Duration = Duration::from_secs(1);
 const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 /// How long connections are mistrusted, used or not, once a call got no answer.
 const DOUBT_FOR: Duration = Duration::from_secs(30);
+/// The patience of [`Pool::brief`].
+const BRIEF: Duration = Duration::from_millis(200);
 
 /// Until when connections are mistrusted.
 #[derive(Clone, Debug)]
@@ -107,6 +109,12 @@ impl Pool {
     #[must_use]
     pub fn patient(&self) -> Self {
         Self { patience: Duration::from_secs(600), ..self.clone() }
+    }
+
+    /// The same pool for what is good to have once a call failed: who waits may have waited nearly as long as was promised.
+    #[must_use]
+    pub fn brief(&self) -> Self {
+        Self { patience: BRIEF, ..self.clone() }
     }
 
     /// How it is used.

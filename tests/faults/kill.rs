@@ -32,7 +32,7 @@ struct Tally {
 }
 
 pub async fn killed_at_any_moment_it_keeps_its_word(world: Arc<World>) -> Outcome {
-    let rounds = world.pick(5, 100);
+    let rounds = world.pick(3, 100);
     let mut lines = Vec::new();
     for place in world.places().await {
         lines.push(one_database(&world, &place, rounds).await);

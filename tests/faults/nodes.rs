@@ -89,7 +89,8 @@ pub async fn two_nodes_are_one_service(world: Arc<World>) -> Outcome {
     let mut times = Vec::new();
     let email = format!("p{rounds}@example.com");
     let token = token_of(&smtp.to(&email)[0].text());
-    assert_eq!(both[0].post("/auth/verify-email", "", json!({ "token": token })).await.status, 200);
+    let verified = both[0].post("/auth/verify-email", "", json!({ "token": token })).await;
+    assert_eq!(verified.status, 200, "{}", verified.text);
     for turn in 0..world.pick(10, 100) {
         let (here, there) = (&both[turn % 2], &both[(turn + 1) % 2]);
         let tokens = Tokens::of(&here.log_in(&email, PASSWORD).await.body["tokens"]);

@@ -93,7 +93,7 @@ pub async fn without_file_descriptors_it_lives_on(world: Arc<World>) -> Outcome 
     let client = Client::new(&server.url);
     assert_eq!(client.me(&ada.access).await.status, 200);
     let address = server.url.trim_start_matches("http://").to_owned();
-    let crowd: Vec<_> = (0..400).filter_map(|_| std::net::TcpStream::connect(&address).ok()).collect();
+    let crowd: Vec<_> = (0..300).filter_map(|_| std::net::TcpStream::connect(&address).ok()).collect();
     tokio::time::sleep(Duration::from_millis(500)).await;
     // Whoever is in already is served.
     let mut served = 0;

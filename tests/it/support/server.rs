@@ -151,8 +151,11 @@ impl Server {
     /// Stops it and answers its standard output.
     pub async fn stop(mut self) -> String {
         self.terminate();
-        assert!(self.ended().await.success());
-        std::fs::read_to_string(&self.out).expect("a log")
+        let status = self.ended().await;
+        let log = std::fs::read_to_string(&self.out).expect("a log");
+        let last: Vec<_> = log.lines().rev().filter(|line| !line.contains("\"INFO\"")).take(5).collect();
+        assert!(status.success(), "{status}: {last:#?}");
+        log
     }
 
     /// `kill -9`.
