@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 /// A device that nobody signed in with for so long is a stranger again.
 pub const KNOWN_FOR: TimeDelta = TimeDelta::days(180);
 /// Known devices a user may have; one more takes the place of the one that was not used for longest.
-pub const KNOWN_AT_MOST: usize = 20;
+pub const KNOWN_AT_MOST: u64 = 20;
 
 /// A short name for a `User-Agent`: `Firefox on Linux`, `curl`, or `Unknown device`.
 #[must_use]

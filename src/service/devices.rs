@@ -18,7 +18,11 @@ use crate::{
         token::OpaqueToken,
         user::User,
     },
-    store::{self, Connection, devices::Device},
+    store::{
+        self, Connection,
+        batch::Batch,
+        devices::{Device, Places},
+    },
 };
 
 /// What a device is to the person who signs in with it.
@@ -51,33 +55,60 @@ pub(super) async fn recognise(app: &App, db: &impl Connection, ctx: &Ctx) -> Res
     Ok(found.map(|device| Recognised { device, token }))
 }
 
+/// The device that a request comes from, as far as the request itself says.
+#[derive(Clone, Debug)]
+pub(super) struct Here {
+    /// What its person would call it.
+    pub(super) name: String,
+    pub(super) network: String,
+}
+
+impl Here {
+    pub(super) fn of(ctx: &Ctx) -> Self {
+        Self { name: device::name(&ctx.client.user_agent), network: device::network(ctx.client.ip) }
+    }
+}
+
 /// A device whose token was good.
+#[derive(Clone)]
 pub(super) struct Recognised {
     device: Device,
     token: OpaqueToken,
 }
 
 impl Recognised {
-    /// Its id, if it is `user`'s.
-    pub(super) fn belongs_to(&self, user: UserId) -> Option<DeviceId> {
-        (self.device.user_id == user).then_some(self.device.id)
+    /// Its id.
+    pub(super) fn id(&self) -> DeviceId {
+        self.device.id
+    }
+
+    /// Whether it is `user`'s.
+    pub(super) fn belongs_to(&self, user: UserId) -> bool {
+        self.device.user_id == user
     }
 }
 
-/// Makes the request's device known for `user`, inside the transaction that lets them in.
-pub(super) async fn remember(app: &App, db: &impl Connection, ctx: &Ctx, user: &User, now: DateTime<Utc>) -> Result<Remembered> {
-    let realm = ctx.realm.id;
-    if let Some(known) = recognise(app, db, ctx).await?.filter(|known| known.belongs_to(user.id).is_some()) {
+/// Makes the device that lets `user` in known, together with other writes: the one `recognised`, which must be theirs, or
+/// one more `here` beside those of `places`.
+pub(super) fn remember(
+    app: &App,
+    batch: &mut Batch,
+    user: &User,
+    recognised: Option<Recognised>,
+    (here, places): (Here, Places),
+    now: DateTime<Utc>,
+) -> Remembered {
+    let realm = user.realm_id;
+    if let Some(known) = recognised {
         // To the day is exact enough for a span of months.
         if known.device.last_used_at < now - TimeDelta::days(1) {
-            store::devices::touch(db, realm, known.device.id, now).await?;
+            store::devices::add_use(batch, realm, known.device.id, now);
         }
-        return Ok(Remembered { familiarity: Familiarity::Known, token: known.token });
+        return Remembered { familiarity: Familiarity::Known, token: known.token };
     }
-    let (name, network) = (device::name(&ctx.client.user_agent), device::network(ctx.client.ip));
-    let places = store::devices::places(db, realm, user.id).await?;
-    if places.len() >= KNOWN_AT_MOST {
-        store::devices::make_room(db, realm, user.id, KNOWN_AT_MOST as u64 - 1).await?;
+    let Here { name, network } = here;
+    if places.had >= KNOWN_AT_MOST {
+        store::devices::add_room(batch, realm, user.id, KNOWN_AT_MOST - 1);
     }
     let id = DeviceId::new(now, app.entropy.as_ref());
     let token = OpaqueToken::mint(id.0, app.entropy.as_ref());
@@ -86,17 +117,16 @@ pub(super) async fn remember(app: &App, db: &impl Connection, ctx: &Ctx, user: &
         realm_id: realm,
         user_id: user.id,
         token_hash: sha256_hex(token.secret()),
-        name: name.clone(),
-        network: Some(network.clone()),
+        name,
+        network: Some(network),
         created_at: now,
         last_used_at: now,
     };
-    store::devices::insert(db, &device).await?;
-    let is_here = |(its_name, its_network): &(String, Option<String>)| *its_name == name && its_network.as_ref() == Some(&network);
-    let familiarity = match places.as_slice() {
-        [] => Familiarity::First,
-        places if places.iter().any(is_here) => Familiarity::Usual,
-        _ => Familiarity::New,
+    store::devices::add(batch, &device);
+    let familiarity = match places {
+        Places { had: 0, .. } => Familiarity::First,
+        Places { here: true, .. } => Familiarity::Usual,
+        Places { .. } => Familiarity::New,
     };
-    Ok(Remembered { familiarity, token })
+    Remembered { familiarity, token }
 }

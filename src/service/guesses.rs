@@ -7,26 +7,37 @@
 
 use secrecy::SecretString;
 
-use super::{Ctx, Principal, devices, sign_in_link};
+use super::{
+    Ctx, Principal,
+    devices::{self, Recognised},
+    sign_in_link,
+};
 use crate::{
     app::{App, turns::Turn},
     crypto::hash::sha256_hex,
     domain::{Error, Result, email::Email, guess::Place, id::UserId, user::User},
-    store::{self, Connection, write_tx},
+    store::{
+        self, Connection,
+        batch::Batch,
+        password_guesses::{Count, Counted},
+        write_tx,
+    },
 };
 
 /// A guess that was counted.
 pub(super) struct Guess<'a> {
     account: String,
     place: String,
-    /// Held while it is looked at. Without it, it must not be.
-    turn: Option<Turn<'a>>,
+    /// The turn is held while it is looked at. Without it, it must not be.
+    seen: Option<(Turn<'a>, Count)>,
+    /// The device that it comes from, if that is one of the user's.
+    pub(super) device: Option<Recognised>,
 }
 
 impl Guess<'_> {
     /// What the password may be compared with: nothing, if it may not be looked at.
     pub(super) fn may_see<'s>(&self, stored: Option<&'s str>) -> Option<&'s str> {
-        stored.filter(|_| self.turn.is_some())
+        stored.filter(|_| self.seen.is_some())
     }
 }
 
@@ -46,37 +57,52 @@ pub(super) fn account_key(user: Option<UserId>, typed: &str) -> String {
 pub(super) async fn count<'a>(app: &'a App, ctx: &Ctx, user: Option<UserId>, typed: &str) -> Result<Guess<'a>> {
     let (realm, now) = (ctx.realm.id, app.clock.now());
     let account = account_key(user, typed);
-    let device = devices::recognise(app, &app.db.read, ctx).await?;
-    let device = device.zip(user).and_then(|(device, user)| device.belongs_to(user));
-    let place = match (&ctx.principal, device) {
+    let device = devices::recognise(app, &app.db.read, ctx).await?.filter(|device| user.is_some_and(|user| device.belongs_to(user)));
+    let place = match (&ctx.principal, &device) {
         (Principal::User(me), _) => Place::Session(me.session_id),
-        (_, Some(device)) => Place::Device(device),
+        (_, Some(device)) => Place::Device(device.id()),
         (_, None) => Place::Network(ctx.client.ip),
     };
     let key = place.key();
     let turn = app.turns.take(format!("{realm} {account} {key}")).await;
-    let may_look = write_tx!(&app.db, |tx| {
-        if !store::password_guesses::admit(tx, realm, &account, &key, now).await? {
-            return Ok(false);
-        }
-        if !place.is_known() && store::password_guesses::count_whole_if_room(tx, realm, &account, now).await? {
-            return Ok(true);
-        }
-        if place.is_known() || store::password_guesses::is_welcome(tx, realm, &account, &key, now).await? {
-            store::password_guesses::count_whole(tx, realm, &account, now).await?;
-            return Ok(true);
-        }
-        store::password_guesses::unadmit(tx, realm, &account, &key).await?;
-        sign_in_link::owe(app, tx, ctx, &account, typed).await?;
-        Ok(false)
-    })?;
+    let counted = store::password_guesses::count(&app.db.write, realm, &account, &key, !place.is_known(), now).await?;
+    let count = match counted {
+        Counted { place: Some(count), whole: true } => Some(count),
+        counted => beyond_the_limit(app, ctx, &account, &key, typed, counted).await?,
+    };
     // The next one need not wait for a hash that compares nothing.
-    Ok(Guess { account, place: key, turn: may_look.then_some(turn) })
+    Ok(Guess { account, place: key, seen: count.map(|count| (turn, count)), device })
+}
+
+/// What becomes of a guess of a place that has to pause, or at an account that has had its limit.
+async fn beyond_the_limit(app: &App, ctx: &Ctx, account: &str, place: &str, typed: &str, counted: Counted) -> Result<Option<Count>> {
+    let (realm, now) = (ctx.realm.id, app.clock.now());
+    let welcome = counted.place.filter(|count| count.welcome_until.is_some_and(|until| until > now));
+    write_tx!(&app.db, |tx| {
+        if welcome.is_some() {
+            store::password_guesses::count_whole(tx, realm, account, now).await?;
+            return Ok(welcome);
+        }
+        store::password_guesses::uncount(tx, realm, account, place, counted, now).await?;
+        if counted.place.is_some() {
+            sign_in_link::owe(app, tx, ctx, account, typed).await?;
+        }
+        Ok(None)
+    })
 }
 
 /// Takes back what the guess's place counted: the password was right.
 pub(super) async fn forgive(app: &App, db: &impl Connection, ctx: &Ctx, guess: &Guess<'_>) -> Result<()> {
-    store::password_guesses::forgive(db, ctx.realm.id, &guess.account, &guess.place, app.clock.now()).await
+    let mut batch = Batch::on(db);
+    add_forgiveness(app, ctx, &mut batch, guess);
+    batch.run(db).await
+}
+
+/// The same, together with other writes.
+pub(super) fn add_forgiveness(app: &App, ctx: &Ctx, batch: &mut Batch, guess: &Guess<'_>) {
+    if let Some((_, count)) = &guess.seen {
+        store::password_guesses::add_forgiveness(batch, ctx.realm.id, &guess.account, &guess.place, *count, app.clock.now());
+    }
 }
 
 /// The proof that the caller asks of a signed-in person before something grave: their password once more.

@@ -3,8 +3,10 @@
 use secrecy::SecretString;
 
 use super::{
-    Ctx, guesses, limits,
-    sessions::{self, Begun, Carrier, TokenPair},
+    Ctx,
+    devices::Here,
+    guesses, limits,
+    sessions::{self, Begun, Carrier, Entrant, TokenPair},
 };
 use crate::{
     app::App,
@@ -18,7 +20,7 @@ use crate::{
         token::OpaqueToken,
         user::{User, UserStatus},
     },
-    store::{self, write_tx},
+    store::{self, batch::Batch, users::ForLogin, write_tx},
 };
 
 /// A person who is in with a program.
@@ -65,17 +67,18 @@ pub async fn on_pages(app: &App, ctx: &Ctx, email: &str, password: &SecretString
 
 async fn enter(app: &App, ctx: &Ctx, email: &str, password: &SecretString, carrier: Carrier) -> Result<(User, Begun)> {
     limits::stranger(app, ctx, Rule::SignIn).await?;
+    let here = Here::of(ctx);
     // What is no address belongs to nobody: it costs a hash like every other unknown one.
     let found = match Email::parse("email", email) {
-        Ok(email) => store::users::find_for_login(&app.db.read, ctx.realm.id, &email).await?,
+        Ok(email) => store::users::find_for_login(&app.db.read, ctx.realm.id, &email, &here.name, &here.network).await?,
         Err(_) => None,
     };
-    let stored = found.as_ref().and_then(|(_, hash)| hash.as_deref());
-    let guess = guesses::count(app, ctx, found.as_ref().map(|(user, _)| user.id), email).await?;
-    let stored = guess.may_see(stored);
+    let user = found.as_ref().map(|found| found.user.id);
+    let mut guess = guesses::count(app, ctx, user, email).await?;
+    let stored = guess.may_see(found.as_ref().and_then(|found| found.password.as_deref()));
     let verdict = app.passwords.verify(password, stored).await?;
     let refused = match &found {
-        Some((user, _)) if verdict.matches => match (user.status, user.email_verified_at) {
+        Some(ForLogin { user, .. }) if verdict.matches => match (user.status, user.email_verified_at) {
             (UserStatus::Locked, _) => Some(Error::AccountLocked),
             (UserStatus::Active, None) => Some(Error::EmailNotVerified),
             (UserStatus::Active, Some(_)) => None,
@@ -83,25 +86,30 @@ async fn enter(app: &App, ctx: &Ctx, email: &str, password: &SecretString, carri
         _ => Some(Error::InvalidCredentials),
     };
     if let Some(error) = refused {
+        let mut batch = Batch::on(&app.db.write);
         if verdict.matches {
-            guesses::forgive(app, &app.db.write, ctx, &guess).await?;
+            guesses::add_forgiveness(app, ctx, &mut batch, &guess);
         }
-        let subject = found.as_ref().map(|(user, _)| user.id);
         let now = app.clock.now();
-        store::audit::insert(&app.db.write, EventId::new(now, app.entropy.as_ref()), &ctx.event(Action::LoginFailed, subject), now).await?;
+        store::audit::add(&mut batch, EventId::new(now, app.entropy.as_ref()), &ctx.event(Action::LoginFailed, user), now);
+        batch.run(&app.db.write).await?;
         return Err(error);
     }
-    let Some((user, Some(old_hash))) = found else { return Err(Error::InvalidCredentials) };
+    let Some(ForLogin { user, password: Some(old_hash), places }) = found else { return Err(Error::InvalidCredentials) };
     let rehashed = if verdict.needs_rehash { Some(app.passwords.hash(password, app.entropy.as_ref()).await?) } else { None };
     let now = app.clock.now();
+    let device = guess.device.take();
     let begun = write_tx!(&app.db, |tx| {
-        let begun = sessions::begin(app, tx, ctx, &user, "pwd", carrier, now).await?;
-        guesses::forgive(app, tx, ctx, &guess).await?;
+        let mut batch = Batch::on(tx);
+        let entrant = Entrant { user: &user, amr: "pwd", carrier, device: device.clone(), here: here.clone(), places };
+        let begun = sessions::begin(app, tx, ctx, &mut batch, entrant, now).await?;
+        guesses::add_forgiveness(app, ctx, &mut batch, &guess);
+        store::audit::add(&mut batch, EventId::new(now, app.entropy.as_ref()), &ctx.event(Action::UserLoggedIn, Some(user.id)), now);
+        batch.run(tx).await?;
         if let Some(new_hash) = &rehashed {
             // If the password changed meanwhile, the guard leaves the newer one alone.
             store::credentials::replace_password_if(tx, ctx.realm.id, user.id, &old_hash, new_hash, now).await?;
         }
-        store::audit::insert(tx, EventId::new(now, app.entropy.as_ref()), &ctx.event(Action::UserLoggedIn, Some(user.id)), now).await?;
         Ok(begun)
     });
     let begun = match begun {

@@ -4,14 +4,14 @@ use chrono::{DateTime, Utc};
 
 use super::{
     Ctx,
-    devices::{self, Remembered},
+    devices::{self, Here, Recognised, Remembered},
     notices, refresh, seconds_between,
 };
 use crate::{
     app::App,
     crypto::{hash::sha256_hex, signing::AccessClaims},
     domain::{
-        Error, Result, device,
+        Error, Result,
         event::Action,
         id::{EventId, RealmId, SessionId, UserId, uuid_v7},
         realm::{Lifetimes, Realm},
@@ -19,7 +19,7 @@ use crate::{
         token::OpaqueToken,
         user::User,
     },
-    store::{self, Connection, write_tx},
+    store::{self, Connection, Transaction, batch::Batch, devices::Places, sessions::NewSession, write_tx},
 };
 
 /// The pair that a session hands out (RFC 6749 section 5.1).
@@ -52,21 +52,30 @@ pub(super) struct Begun {
     pub(super) device: Remembered,
 }
 
-/// Begins a session for `user` and ends what is over the realm's cap, oldest first.
-///
-/// The guarded touch of the user's row comes first: it holds that row until the commit, so that two logins of one user
-/// count each other, and it fails if the user was locked or their password changed since `user` was read.
-pub(super) async fn begin(app: &App, db: &impl Connection, ctx: &Ctx, user: &User, amr: &str, carrier: Carrier, now: DateTime<Utc>) -> Result<Begun> {
+/// Who begins a session, and how they came in.
+pub(super) struct Entrant<'a> {
+    pub(super) user: &'a User,
+    /// How they proved themselves (RFC 8176).
+    pub(super) amr: &'a str,
+    pub(super) carrier: Carrier,
+    /// The device that they came with, if it is known as theirs.
+    pub(super) device: Option<Recognised>,
+    /// The device as the request describes it, and where they signed in before.
+    pub(super) here: Here,
+    pub(super) places: Places,
+}
+
+/// Begins a session and ends what is over the realm's cap, oldest first; `batch` takes the writes that can wait for the
+/// caller's own. Fails if the user was locked or their password changed since `user` was read.
+pub(super) async fn begin(app: &App, tx: &Transaction, ctx: &Ctx, batch: &mut Batch, entrant: Entrant<'_>, now: DateTime<Utc>) -> Result<Begun> {
     let realm = &ctx.realm;
-    if !store::users::touch_if_active(db, realm.id, user.id, user.version).await? {
-        return Err(Error::InvalidCredentials);
-    }
+    let Entrant { user, amr, carrier, device, here, places } = entrant;
     let spans = &realm.settings.lifetimes;
     let session = Session {
         id: SessionId::new(now, app.entropy.as_ref()),
         realm_id: realm.id,
         user_id: user.id,
-        device: device::name(&ctx.client.user_agent),
+        device: here.name.clone(),
         ip: ctx.client.ip.to_string(),
         created_at: now,
         last_used_at: now,
@@ -81,9 +90,9 @@ pub(super) async fn begin(app: &App, db: &impl Connection, ctx: &Ctx, user: &Use
         Carrier::Tokens => refresh::mint(app, realm.id, session.id, 0),
         Carrier::Cookie { replaces } => {
             if let Some((old_realm, old)) = replaces
-                && store::sessions::end(db, old_realm, old, EndReason::LoggedOut, now).await?
+                && store::sessions::end(tx, old_realm, old, EndReason::LoggedOut, now).await?
             {
-                store::revocations::insert_sessions(db, old_realm, &[old], EndReason::LoggedOut, now).await?;
+                store::revocations::add_sessions(batch, old_realm, &[old], EndReason::LoggedOut, now);
                 replaced = Some((old, EndReason::LoggedOut));
             }
             let cookie = OpaqueToken::mint(session.id.0, app.entropy.as_ref());
@@ -91,15 +100,21 @@ pub(super) async fn begin(app: &App, db: &impl Connection, ctx: &Ctx, user: &Use
             cookie
         }
     };
-    store::sessions::insert(db, &session, &ctx.client.user_agent, cookie_hash.as_deref()).await?;
-    let idle = Lifetimes::span(spans.session_idle);
-    let mut ended = store::sessions::make_room(db, &session, realm.settings.max_sessions, now, idle).await?;
+    let new = NewSession {
+        session: &session,
+        user_agent: &ctx.client.user_agent,
+        cookie_hash,
+        user_version: user.version,
+        keep: realm.settings.max_sessions,
+        idle: Lifetimes::span(spans.session_idle),
+    };
+    let mut ended = store::sessions::begin(tx, new).await?.ok_or(Error::InvalidCredentials)?;
     // What ran out of its time has no access token left that other nodes would have to hear of.
     let evicted: Vec<_> = ended.iter().filter(|(_, reason)| *reason == EndReason::EvictedByLimit).map(|(id, _)| *id).collect();
-    store::revocations::insert_sessions(db, realm.id, &evicted, EndReason::EvictedByLimit, now).await?;
+    store::revocations::add_sessions(batch, realm.id, &evicted, EndReason::EvictedByLimit, now);
     ended.extend(replaced);
-    let device = devices::remember(app, db, ctx, user, now).await?;
-    notices::of_sign_in(app, db, ctx, &session, device.familiarity, &evicted).await?;
+    let device = devices::remember(app, batch, user, device, (here, places), now);
+    notices::of_sign_in(app, tx, ctx, &session, device.familiarity, &evicted).await?;
     Ok(Begun { session, credential, ended, device })
 }
 

@@ -6,7 +6,11 @@
 
 use chrono::TimeDelta;
 
-use super::{Ctx, devices, guesses, one_time, token_guesses, verification};
+use super::{
+    Ctx,
+    devices::{self, Here},
+    guesses, one_time, token_guesses, verification,
+};
 use crate::{
     app::App,
     domain::{
@@ -18,7 +22,7 @@ use crate::{
         token::{OpaqueToken, Purpose},
         user::UserStatus,
     },
-    store::{self, Transaction, write_tx},
+    store::{self, Transaction, batch::Batch, write_tx},
 };
 
 /// How long an address is welcome after a link was followed there.
@@ -57,6 +61,12 @@ async fn consume(app: &App, ctx: &Ctx, token: &str) -> Result<OpaqueToken> {
         let place = Place::Network(ctx.client.ip).key();
         store::password_guesses::welcome(tx, realm, &guesses::account_key(Some(user.id), ""), &place, now + WELCOME, now).await?;
         store::audit::insert(tx, EventId::new(now, app.entropy.as_ref()), &ctx.event(Action::SignInUnlocked, Some(user.id)), now).await?;
-        Ok(devices::remember(app, tx, ctx, &user, now).await?.token)
+        let recognised = devices::recognise(app, tx, ctx).await?.filter(|device| device.belongs_to(user.id));
+        let here = Here::of(ctx);
+        let places = store::devices::places(tx, realm, user.id, &here.name, &here.network).await?;
+        let mut batch = Batch::on(tx);
+        let device = devices::remember(app, &mut batch, &user, recognised, (here, places), now);
+        batch.run(tx).await?;
+        Ok(device.token)
     })
 }

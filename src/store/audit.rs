@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, sea_query::Expr};
 
+use super::batch::Batch;
 use crate::domain::{
     Result,
     event::{Actor, Event, PastEvent},
@@ -32,6 +33,13 @@ use entity::{ActiveModel, Column, Entity};
 /// # Errors
 /// What the database says.
 pub async fn insert(db: &impl ConnectionTrait, id: EventId, event: &Event, now: DateTime<Utc>) -> Result<()> {
+    let mut batch = Batch::on(db);
+    add(&mut batch, id, event, now);
+    batch.run(db).await
+}
+
+/// Adds a line together with other writes.
+pub fn add(batch: &mut Batch, id: EventId, event: &Event, now: DateTime<Utc>) {
     let (kind, user, session, key): (_, Option<UserId>, Option<SessionId>, Option<ApiKeyId>) = match event.actor {
         Actor::Anonymous => ("anonymous", None, None, None),
         Actor::User(user, session) => ("user", Some(user), Some(session), None),
@@ -53,8 +61,7 @@ pub async fn insert(db: &impl ConnectionTrait, id: EventId, event: &Event, now: 
         request_id: Set(event.request_id.clone()),
         created_at: Set(now),
     };
-    Entity::insert(row).exec_without_returning(db).await?;
-    Ok(())
+    batch.add(&Entity::insert(row));
 }
 
 fn about(realm: RealmId, user: UserId) -> Condition {

@@ -2,10 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
-    sea_query::Expr,
+    ActiveValue::Set,
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, ExprTrait as _, QueryFilter as _, QueryOrder as _, QueryResult, QuerySelect as _, QueryTrait as _,
+    sea_query::{Asterisk, Expr, Query, SelectStatement},
 };
 
+use super::batch::Batch;
 use crate::domain::{
     Result,
     id::{DeviceId, RealmId, UserId},
@@ -41,11 +43,8 @@ pub struct Device {
     pub last_used_at: DateTime<Utc>,
 }
 
-/// Writes a device.
-///
-/// # Errors
-/// What the database says.
-pub async fn insert(db: &impl ConnectionTrait, device: &Device) -> Result<()> {
+/// Adds a device, together with other writes.
+pub fn add(batch: &mut Batch, device: &Device) {
     let row = ActiveModel {
         id: Set(device.id),
         realm_id: Set(device.realm_id),
@@ -57,8 +56,7 @@ pub async fn insert(db: &impl ConnectionTrait, device: &Device) -> Result<()> {
         last_used_at: Set(device.last_used_at),
         forgotten_at: Set(None),
     };
-    Entity::insert(row).exec_without_returning(db).await?;
-    Ok(())
+    batch.add(&Entity::insert(row));
 }
 
 /// The device of that id and hash, if it was used after `since` and not forgotten.
@@ -97,30 +95,55 @@ pub async fn list(db: &impl ConnectionTrait, realm: RealmId, user: UserId) -> Re
     Ok(query.all(db).await?.into_iter().map(device).collect())
 }
 
-/// The devices that a user ever had, forgotten ones too, as far as rows remember: what each is called and its network.
-///
-/// # Errors
-/// What the database says.
-pub async fn places(db: &impl ConnectionTrait, realm: RealmId, user: UserId) -> Result<Vec<(String, Option<String>)>> {
-    let query = Entity::find().select_only().column(Column::Name).column(Column::Network);
-    Ok(query.filter(Column::RealmId.eq(realm)).filter(Column::UserId.eq(user)).into_tuple().all(db).await?)
+/// The devices that a user ever had, forgotten ones too, as far as rows remember.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places {
+    pub had: u64,
+    /// Whether one of them has the name and the network in question.
+    pub here: bool,
 }
 
-/// Notes that a device was used.
-///
-/// # Errors
-/// What the database says.
-pub async fn touch(db: &impl ConnectionTrait, realm: RealmId, id: DeviceId, now: DateTime<Utc>) -> Result<()> {
-    let update = Entity::update_many().col_expr(Column::LastUsedAt, Expr::value(now)).filter(Column::RealmId.eq(realm)).filter(Column::Id.eq(id));
-    update.exec(db).await?;
-    Ok(())
+const HAD: &str = "devices_had";
+const HERE: &str = "devices_here";
+
+/// Counts of a user's devices to stand in a query that knows the user as `user`, for [`read_places`].
+pub(super) fn counted(realm: RealmId, user: impl Into<Expr>, name: &str, network: &str) -> [(SelectStatement, &'static str); 2] {
+    let mut had = Query::select();
+    had.expr(Expr::col(Asterisk).count()).from(Entity).and_where(Expr::col((Entity, Column::RealmId)).eq(realm));
+    had.and_where(Expr::col((Entity, Column::UserId)).eq(user));
+    let mut here = had.clone();
+    here.and_where(Expr::col((Entity, Column::Name)).eq(name)).and_where(Expr::col((Entity, Column::Network)).eq(network));
+    [(had, HAD), (here, HERE)]
 }
 
-/// Deletes all of a user's devices but the `keep` that were used last.
+/// What [`counted`] found.
+pub(super) fn read_places(row: &QueryResult) -> Result<Places> {
+    let (had, here): (i64, i64) = (row.try_get("", HAD)?, row.try_get("", HERE)?);
+    Ok(Places { had: u64::try_from(had).unwrap_or_default(), here: here > 0 })
+}
+
+/// Where a user signed in before, seen from a device of that name and network.
 ///
 /// # Errors
 /// What the database says.
-pub async fn make_room(db: &impl ConnectionTrait, realm: RealmId, user: UserId, keep: u64) -> Result<()> {
+pub async fn places(db: &impl ConnectionTrait, realm: RealmId, user: UserId, name: &str, network: &str) -> Result<Places> {
+    let mut query = Query::select();
+    for (count, alias) in counted(realm, user, name, network) {
+        query.expr_as(Expr::from(count), alias);
+    }
+    match db.query_one_raw(db.get_database_backend().build(&query)).await? {
+        Some(row) => read_places(&row),
+        None => Ok(Places { had: 0, here: false }),
+    }
+}
+
+/// Notes that a device was used, together with other writes.
+pub fn add_use(batch: &mut Batch, realm: RealmId, id: DeviceId, now: DateTime<Utc>) {
+    batch.add(&Entity::update_many().col_expr(Column::LastUsedAt, Expr::value(now)).filter(Column::RealmId.eq(realm)).filter(Column::Id.eq(id)));
+}
+
+/// Deletes all of a user's devices but the `keep` that were used last, together with other writes.
+pub fn add_room(batch: &mut Batch, realm: RealmId, user: UserId, keep: u64) {
     let newest = Entity::find()
         .select_only()
         .column(Column::Id)
@@ -130,9 +153,8 @@ pub async fn make_room(db: &impl ConnectionTrait, realm: RealmId, user: UserId, 
         .order_by_desc(Column::Id)
         .limit(keep)
         .into_query();
-    let delete = Entity::delete_many().filter(Column::RealmId.eq(realm)).filter(Column::UserId.eq(user)).filter(Column::Id.not_in_subquery(newest));
-    delete.exec(db).await?;
-    Ok(())
+    let others = Entity::delete_many().filter(Column::RealmId.eq(realm)).filter(Column::UserId.eq(user)).filter(Column::Id.not_in_subquery(newest));
+    batch.add(&others);
 }
 
 /// Makes strangers of all of a user's devices. Their rows stay, so that the next one is not taken for the first.

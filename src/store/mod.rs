@@ -9,6 +9,7 @@ pub mod api_key_usage;
 pub mod api_keys;
 pub mod audit;
 pub mod backup;
+pub mod batch;
 pub mod connection;
 pub mod credentials;
 pub mod devices;

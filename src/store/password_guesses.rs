@@ -5,10 +5,11 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, ExprTrait as _, QueryFilter as _,
-    sea_query::{Expr, OnConflict},
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, ExprTrait as _, IdenStatic as _, QueryFilter as _, QueryTrait as _,
+    sea_query::{Expr, OnConflict, Query},
 };
 
+use super::batch::Batch;
 use crate::domain::{
     Result,
     guess::{self, ACCOUNT_LIMIT},
@@ -60,55 +61,66 @@ fn at(realm: RealmId, account: &str, place: &str) -> Condition {
     Condition::all().add(Column::RealmId.eq(realm)).add(Column::AccountKey.eq(account)).add(Column::Place.eq(place))
 }
 
-/// Counts an attempt of `place` at `account` as a wrong guess, which it is until proved otherwise, and answers whether it
-/// may be looked at: not while the place has to pause. Each guess that may sets the pause after it.
+/// What a place has counted against an account.
+#[derive(Clone, Copy, Debug)]
+pub struct Count {
+    pub guesses: i32,
+    /// Until when it is let in whatever the account has had, because a mailed link was followed there.
+    pub welcome_until: Option<DateTime<Utc>>,
+}
+
+/// What became of one guess.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
+    /// The place's count with it; none if the place has to pause.
+    pub place: Option<Count>,
+    /// Whether the account as a whole counts it; not if it has had as many as it may.
+    pub whole: bool,
+}
+
+/// Counts an attempt of `place` at `account` as a wrong guess, which it is until proved otherwise, there and on the whole:
+/// not while the place has to pause, and not above the account's limit if `limited`. Each guess sets the pause after it.
+///
+/// One statement, so that what most guesses cost is one call and one commit.
 ///
 /// # Errors
 /// What the database says.
-pub async fn admit(db: &impl ConnectionTrait, realm: RealmId, account: &str, place: &str, now: DateTime<Utc>) -> Result<bool> {
+pub async fn count(db: &impl ConnectionTrait, realm: RealmId, account: &str, place: &str, limited: bool, now: DateTime<Utc>) -> Result<Counted> {
     let before = || column(Column::Guesses);
-    let mut pause = Expr::case(before().lt(guess::FREE - 1), Expr::val(NO_PAUSE));
+    let mut pause = Expr::case(column(Column::Place).eq(WHOLE).or(before().lt(guess::FREE - 1)), Expr::val(NO_PAUSE));
     for guesses in guess::FREE..guess::LONGEST_FROM {
         pause = pause.case(before().eq(guesses - 1), Expr::val(now + guess::pause(guesses)));
     }
     let pause = pause.finally(Expr::val(now + guess::pause(guess::LONGEST_FROM)));
-    let conflict = key()
-        .value(Column::Attempts, column(Column::Attempts).add(1))
-        .value(Column::Guesses, before().add(1))
-        .value(Column::BlockedUntil, pause)
-        .value(Column::UpdatedAt, Expr::val(now))
-        .action_and_where(column(Column::BlockedUntil).lte(now))
-        .to_owned();
-    if Entity::insert(row(realm, account, place, now)).on_conflict(conflict).exec_without_returning(db).await? == 1 {
-        return Ok(true);
+    let mut conflict = one_more(now).value(Column::BlockedUntil, pause).action_and_where(column(Column::BlockedUntil).lte(now)).to_owned();
+    if limited {
+        conflict.action_and_where(column(Column::Place).ne(WHOLE).or(before().lt(ACCOUNT_LIMIT)));
     }
-    let refused = Entity::update_many()
-        .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1))
-        .col_expr(Column::UpdatedAt, Expr::value(now))
-        .filter(at(realm, account, place));
-    refused.exec(db).await?;
-    Ok(false)
+    let rows = [row(realm, account, place, now), row(realm, account, WHOLE, now)];
+    let mut insert = Entity::insert_many(rows).on_conflict(conflict).into_query();
+    insert.returning(Query::returning().columns([Column::Place, Column::Guesses, Column::WelcomeUntil]));
+    let mut counted = Counted { place: None, whole: false };
+    for row in db.query_all_raw(db.get_database_backend().build(&insert)).await? {
+        if row.try_get::<String>("", Column::Place.as_str())? == WHOLE {
+            counted.whole = true;
+        } else {
+            let (guesses, welcome_until) = (row.try_get("", Column::Guesses.as_str())?, row.try_get("", Column::WelcomeUntil.as_str())?);
+            counted.place = Some(Count { guesses, welcome_until });
+        }
+    }
+    Ok(counted)
 }
 
-/// Counts a guess at the account as a whole; `false` if it has had as many as it may.
-///
-/// # Errors
-/// What the database says.
-pub async fn count_whole_if_room(db: &impl ConnectionTrait, realm: RealmId, account: &str, now: DateTime<Utc>) -> Result<bool> {
-    let conflict = whole(now).action_and_where(column(Column::Guesses).lt(ACCOUNT_LIMIT)).to_owned();
-    Ok(Entity::insert(row(realm, account, WHOLE, now)).on_conflict(conflict).exec_without_returning(db).await? == 1)
-}
-
-/// The same for a place that is let in whatever the account has had.
+/// Counts a guess of a welcome place at the account as a whole, whatever that has had.
 ///
 /// # Errors
 /// What the database says.
 pub async fn count_whole(db: &impl ConnectionTrait, realm: RealmId, account: &str, now: DateTime<Utc>) -> Result<()> {
-    Entity::insert(row(realm, account, WHOLE, now)).on_conflict(whole(now)).exec_without_returning(db).await?;
+    Entity::insert(row(realm, account, WHOLE, now)).on_conflict(one_more(now)).exec_without_returning(db).await?;
     Ok(())
 }
 
-fn whole(now: DateTime<Utc>) -> OnConflict {
+fn one_more(now: DateTime<Utc>) -> OnConflict {
     key()
         .value(Column::Attempts, column(Column::Attempts).add(1))
         .value(Column::Guesses, column(Column::Guesses).add(1))
@@ -116,24 +128,27 @@ fn whole(now: DateTime<Utc>) -> OnConflict {
         .to_owned()
 }
 
-/// Takes a place's last guess off its count, because it was not looked at after all: a place has never counted more
-/// than its account has of it.
+/// Sets the counts right after a guess that is not looked at: it is an attempt of its place and no guess at all, so that
+/// a place has never counted more than its account has of it.
 ///
 /// # Errors
 /// What the database says.
-pub async fn unadmit(db: &impl ConnectionTrait, realm: RealmId, account: &str, place: &str) -> Result<()> {
-    let update = Entity::update_many().col_expr(Column::Guesses, Expr::col(Column::Guesses).sub(1)).filter(at(realm, account, place));
-    update.filter(Column::Guesses.gt(0)).exec(db).await?;
-    Ok(())
-}
-
-/// Whether a mailed link was followed from `place` for `account` lately.
-///
-/// # Errors
-/// What the database says.
-pub async fn is_welcome(db: &impl ConnectionTrait, realm: RealmId, account: &str, place: &str, now: DateTime<Utc>) -> Result<bool> {
-    let query = Entity::find().filter(at(realm, account, place)).filter(Column::WelcomeUntil.gt(now));
-    Ok(query.one(db).await?.is_some())
+pub async fn uncount(db: &impl ConnectionTrait, realm: RealmId, account: &str, place: &str, counted: Counted, now: DateTime<Utc>) -> Result<()> {
+    let mut batch = Batch::on(db);
+    let less = |place| {
+        let update = Entity::update_many().col_expr(Column::Guesses, Expr::col(Column::Guesses).sub(1)).filter(at(realm, account, place));
+        update.filter(Column::Guesses.gt(0))
+    };
+    if counted.place.is_some() {
+        batch.add(&less(place));
+    } else {
+        let attempt = Entity::update_many().col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1)).col_expr(Column::UpdatedAt, Expr::value(now));
+        batch.add(&attempt.filter(at(realm, account, place)));
+    }
+    if counted.whole {
+        batch.add(&less(WHOLE));
+    }
+    batch.run(db).await
 }
 
 /// Notes that a mailed link was followed from `place` for `account`, and lifts its pause.
@@ -147,20 +162,17 @@ pub async fn welcome(db: &impl ConnectionTrait, realm: RealmId, account: &str, p
     Ok(())
 }
 
-/// Takes back what `place` counted against `account`, there and on the whole: its person is who they say they are (NIST SP
-/// 800-63B-4 section 3.2.2). What others counted stays.
-///
-/// # Errors
-/// What the database says.
-pub async fn forgive(db: &impl ConnectionTrait, realm: RealmId, account: &str, place: &str, now: DateTime<Utc>) -> Result<()> {
-    let Some(gone) = Entity::delete_many().filter(at(realm, account, place)).exec_with_returning(db).await?.pop() else { return Ok(()) };
-    if let Some(until) = gone.welcome_until.filter(|until| *until > now) {
-        welcome(db, realm, account, place, until, now).await?;
+/// Takes back what `place` counted against `account`, there and on the whole, together with other writes: its person is
+/// who they say they are (NIST SP 800-63B-4 section 3.2.2). What others counted stays.
+pub fn add_forgiveness(batch: &mut Batch, realm: RealmId, account: &str, place: &str, count: Count, now: DateTime<Utc>) {
+    if count.welcome_until.is_some_and(|until| until > now) {
+        let clean = Entity::update_many().col_expr(Column::Attempts, Expr::value(0)).col_expr(Column::Guesses, Expr::value(0));
+        batch.add(&clean.col_expr(Column::BlockedUntil, Expr::value(NO_PAUSE)).filter(at(realm, account, place)));
+    } else {
+        batch.add(&Entity::delete_many().filter(at(realm, account, place)));
     }
-    let rest = Expr::case(Expr::col(Column::Guesses).gt(gone.guesses), Expr::col(Column::Guesses).sub(gone.guesses)).finally(0);
-    let update = Entity::update_many().col_expr(Column::Guesses, rest.into()).filter(at(realm, account, WHOLE));
-    update.exec(db).await?;
-    Ok(())
+    let rest = Expr::case(Expr::col(Column::Guesses).gt(count.guesses), Expr::col(Column::Guesses).sub(count.guesses)).finally(0);
+    batch.add(&Entity::update_many().col_expr(Column::Guesses, rest.into()).filter(at(realm, account, WHOLE)));
 }
 
 /// Forgets everything that was counted against an account: what was guessed at is no password any more.

@@ -7,6 +7,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::batch::Batch;
 use crate::domain::{
     Result,
     id::{RealmId, SessionId},
@@ -91,12 +92,16 @@ pub async fn insert(db: &impl ConnectionTrait, realm: RealmId, kind: RevocationK
 /// # Errors
 /// What the database says.
 pub async fn insert_sessions(db: &impl ConnectionTrait, realm: RealmId, sessions: &[SessionId], reason: EndReason, now: DateTime<Utc>) -> Result<()> {
-    if sessions.is_empty() {
-        return Ok(());
+    let mut batch = Batch::on(db);
+    add_sessions(&mut batch, realm, sessions, reason, now);
+    batch.run(db).await
+}
+
+/// Adds a line a session together with other writes.
+pub fn add_sessions(batch: &mut Batch, realm: RealmId, sessions: &[SessionId], reason: EndReason, now: DateTime<Utc>) {
+    if !sessions.is_empty() {
+        batch.add(&Entity::insert_many(sessions.iter().map(|id| row(realm, RevocationKind::Session, id.0, reason.as_str(), now))));
     }
-    let rows = sessions.iter().map(|id| row(realm, RevocationKind::Session, id.0, reason.as_str(), now));
-    Entity::insert_many(rows).exec_without_returning(db).await?;
-    Ok(())
 }
 
 /// Lines after `after`, in their order. Of every realm: a node serves them all.

@@ -2,13 +2,15 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
+    ActiveModelTrait as _,
     ActiveValue::Set,
-    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    sea_query::{Expr, Order, Query},
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, IdenStatic as _, Iterable as _, QueryFilter as _, QueryOrder as _, QueryTrait as _,
+    sea_query::{Expr, Order, Query, ReturningClause, UpdateStatement},
 };
 
+use super::{Transaction, batch::Batch};
 use crate::domain::{
-    Result,
+    Error, Result,
     id::{RealmId, SessionId, UserId},
     session::{EndReason, REFRESH_GRACE, Rotation, Session},
 };
@@ -71,12 +73,60 @@ fn ending(reason: EndReason, now: DateTime<Utc>) -> sea_orm::UpdateMany<Entity> 
         .filter(Column::EndedAt.is_null())
 }
 
-/// Writes a new session; `cookie_hash` is the SHA-256 of its cookie's secret in hex, if a cookie carries it.
+/// A session to be.
+#[derive(Debug)]
+pub struct NewSession<'a> {
+    pub session: &'a Session,
+    pub user_agent: &'a str,
+    /// SHA-256 of its cookie's secret in hex, if a cookie carries it.
+    pub cookie_hash: Option<String>,
+    /// The user's version that its proof was made with.
+    pub user_version: i32,
+    /// How many live sessions the user may have, this one among them.
+    pub keep: u32,
+    /// How long a session lives without use.
+    pub idle: TimeDelta,
+}
+
+/// Begins a session and makes room for it: ends what has run out of its time (`expired`, `idle`), and of the rest the
+/// oldest (`evicted_by_limit`). Answers what was ended; nothing if the user is not active or not of that version any more.
+///
+/// The user's row is held from the first statement on, so that two logins can't both count themselves last; that the new
+/// one stays does not depend on its time, for clocks differ and one that waited for the row is older than the one it
+/// waited for. The caller rolls back if nothing is answered.
 ///
 /// # Errors
 /// What the database says.
-pub async fn insert(db: &impl ConnectionTrait, session: &Session, user_agent: &str, cookie_hash: Option<&str>) -> Result<()> {
-    let row = ActiveModel {
+pub async fn begin(db: &Transaction, new: NewSession<'_>) -> Result<Option<Vec<(SessionId, EndReason)>>> {
+    let room = room(new.session, new.keep, new.idle);
+    let mut row = row(new.session, new.user_agent, new.cookie_hash);
+    let mut values = super::users::held_if_active(new.session.realm_id, new.session.user_id, new.user_version);
+    let mut columns = Vec::new();
+    for column in Column::iter() {
+        if let Some(value) = row.take(column).into_value() {
+            columns.push(column);
+            values.expr(Expr::val(value));
+        }
+    }
+    let mut insert = Query::insert();
+    insert.into_table(Entity).columns(columns).returning(returned());
+    insert.select_from(values).map_err(|error| Error::internal(format!("a session's values: {error}")))?;
+    let mut batch = Batch::on(db);
+    batch.add_plain(&insert);
+    batch.add_plain(&room);
+    let (mut begun, mut ended) = (false, Vec::new());
+    for row in batch.rows(db).await? {
+        let reason: Option<String> = row.try_get("", Column::EndReason.as_str())?;
+        match reason.as_deref().and_then(EndReason::parse) {
+            Some(reason) => ended.push((row.try_get("", Column::Id.as_str())?, reason)),
+            None => begun = true,
+        }
+    }
+    Ok(begun.then_some(ended))
+}
+
+fn row(session: &Session, user_agent: &str, cookie_hash: Option<String>) -> ActiveModel {
+    ActiveModel {
         id: Set(session.id),
         realm_id: Set(session.realm_id),
         user_id: Set(session.user_id),
@@ -94,10 +144,39 @@ pub async fn insert(db: &impl ConnectionTrait, session: &Session, user_agent: &s
         burst_at: Set(None),
         ended_at: Set(None),
         end_reason: Set(None),
-        cookie_hash: Set(cookie_hash.map(str::to_owned)),
-    };
-    Entity::insert(row).exec_without_returning(db).await?;
-    Ok(())
+        cookie_hash: Set(cookie_hash),
+    }
+}
+
+fn returned() -> ReturningClause {
+    Query::returning().columns([Column::Id, Column::EndReason])
+}
+
+fn room(begun: &Session, keep: u32, idle: TimeDelta) -> UpdateStatement {
+    let (realm, user, begun, now) = (begun.realm_id, begun.user_id, begun.id, begun.created_at);
+    let newest = Query::select()
+        .column(Column::Id)
+        .from(Entity)
+        .and_where(Column::RealmId.eq(realm))
+        .and_where(Column::UserId.eq(user))
+        .cond_where(live(now, idle))
+        .and_where(Column::Id.ne(begun))
+        .order_by(Column::CreatedAt, Order::Desc)
+        .order_by(Column::Id, Order::Desc)
+        .limit(u64::from(keep).saturating_sub(1))
+        .to_owned();
+    let reason = Expr::case(Column::ExpiresAt.lte(now), EndReason::Expired.as_str())
+        .case(Column::LastUsedAt.lte(now - idle), EndReason::Idle.as_str())
+        .finally(EndReason::EvictedByLimit.as_str());
+    let update = Entity::update_many()
+        .col_expr(Column::EndedAt, Expr::value(now))
+        .col_expr(Column::EndReason, reason.into())
+        .filter(Column::RealmId.eq(realm))
+        .filter(Column::UserId.eq(user))
+        .filter(Column::EndedAt.is_null())
+        .filter(Column::Id.ne(begun))
+        .filter(Column::Id.not_in_subquery(newest));
+    update.into_query().returning(returned()).to_owned()
 }
 
 /// The session of that id, live or not.
@@ -177,42 +256,6 @@ pub async fn end_all(
         update = update.filter(Column::Id.ne(except));
     }
     Ok(update.exec_with_returning(db).await?.into_iter().map(|row| row.id).collect())
-}
-
-/// Makes room for `begun` in one statement: ends what has run out of its time (`expired`, `idle`), and of the rest the
-/// oldest, so that `keep` are left with `begun` among them (`evicted_by_limit`). Answers what was ended.
-///
-/// The caller holds the user's row, so that two logins can't both count themselves last; that `begun` stays does not
-/// depend on its time, for clocks differ and one that waited for the row is older than the one it waited for.
-///
-/// # Errors
-/// What the database says.
-pub async fn make_room(db: &impl ConnectionTrait, begun: &Session, keep: u32, now: DateTime<Utc>, idle: TimeDelta) -> Result<Vec<(SessionId, EndReason)>> {
-    let (realm, user, begun) = (begun.realm_id, begun.user_id, begun.id);
-    let newest = Query::select()
-        .column(Column::Id)
-        .from(Entity)
-        .and_where(Column::RealmId.eq(realm))
-        .and_where(Column::UserId.eq(user))
-        .cond_where(live(now, idle))
-        .and_where(Column::Id.ne(begun))
-        .order_by(Column::CreatedAt, Order::Desc)
-        .order_by(Column::Id, Order::Desc)
-        .limit(u64::from(keep).saturating_sub(1))
-        .to_owned();
-    let reason = Expr::case(Column::ExpiresAt.lte(now), EndReason::Expired.as_str())
-        .case(Column::LastUsedAt.lte(now - idle), EndReason::Idle.as_str())
-        .finally(EndReason::EvictedByLimit.as_str());
-    let update = Entity::update_many()
-        .col_expr(Column::EndedAt, Expr::value(now))
-        .col_expr(Column::EndReason, reason.into())
-        .filter(Column::RealmId.eq(realm))
-        .filter(Column::UserId.eq(user))
-        .filter(Column::EndedAt.is_null())
-        .filter(Column::Id.ne(begun))
-        .filter(Column::Id.not_in_subquery(newest));
-    let ended = update.exec_with_returning(db).await?.into_iter().map(session);
-    Ok(ended.filter_map(|session| session.ended.map(|(_, reason)| (session.id, reason))).collect())
 }
 
 /// Stamps the use of a session if it is live, and answers it.

@@ -3,11 +3,15 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, ExprTrait as _, JoinType, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    sea_query::{Expr, IntoCondition as _, OnConflict},
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, ExprTrait as _, FromQueryResult as _, JoinType, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    QueryTrait as _,
+    sea_query::{Expr, IntoCondition as _, LockType, OnConflict, Query, SelectStatement},
 };
 
-use super::credentials::{self, CredentialColumn};
+use super::{
+    credentials::{self, CredentialColumn},
+    devices::{self, Places},
+};
 use crate::domain::{
     Result,
     credential::CredentialKind,
@@ -124,18 +128,31 @@ pub async fn find_by_email(db: &impl ConnectionTrait, realm: RealmId, email: &Em
     query.one(db).await?.map(user).transpose()
 }
 
-/// The user of that address with their password hash, in one read.
+/// What a login has to know of its user.
+#[derive(Debug)]
+pub struct ForLogin {
+    pub user: User,
+    pub password: Option<String>,
+    pub places: Places,
+}
+
+/// The user of that address with what else a login from a device of that name and network needs, in one read.
 ///
 /// # Errors
 /// What the database says.
-pub async fn find_for_login(db: &impl ConnectionTrait, realm: RealmId, email: &Email) -> Result<Option<(User, Option<String>)>> {
+pub async fn find_for_login(db: &impl ConnectionTrait, realm: RealmId, email: &Email, name: &str, network: &str) -> Result<Option<ForLogin>> {
     let password = Entity::belongs_to(credentials::Entity)
         .from((Column::RealmId, Column::Id))
         .to((CredentialColumn::RealmId, CredentialColumn::UserId))
         .on_condition(|_, credential| Expr::col((credential, CredentialColumn::Kind)).eq(CredentialKind::Password.as_str()).into_condition());
-    let query = Entity::find().join(JoinType::LeftJoin, password.into()).select_also(credentials::Entity);
-    let found = query.filter(Column::RealmId.eq(realm)).filter(Column::Email.eq(email.as_str())).one(db).await?;
-    found.map(|(row, secret)| Ok((user(row)?, secret.map(|row| row.secret)))).transpose()
+    let mut query = Entity::find().join(JoinType::LeftJoin, password.into()).column_as(CredentialColumn::Secret, "password");
+    for (count, alias) in devices::counted(realm, Expr::col((Entity, Column::Id)), name, network) {
+        query = query.expr_as(Expr::from(count), alias);
+    }
+    let query = query.filter(Column::RealmId.eq(realm)).filter(Column::Email.eq(email.as_str()));
+    let Some(row) = db.query_one_raw(query.build(db.get_database_backend())).await? else { return Ok(None) };
+    let (password, places) = (row.try_get("", "password")?, devices::read_places(&row)?);
+    Ok(Some(ForLogin { user: user(Model::from_query_result(&row, "")?)?, password, places }))
 }
 
 /// The user with their places in accounts.
@@ -194,6 +211,13 @@ pub async fn touch_if_active(db: &impl ConnectionTrait, realm: RealmId, id: User
         .filter(Column::Status.eq(UserStatus::Active.as_str()))
         .col_expr(Column::Version, Expr::value(version));
     Ok(update.exec(db).await?.rows_affected == 1)
+}
+
+/// The same as the guard of another statement, which selects nothing without it. SQLite needs no lock, it has one writer.
+pub(super) fn held_if_active(realm: RealmId, id: UserId, version: i32) -> SelectStatement {
+    let mut query = Query::select();
+    query.from(Entity).and_where(Column::RealmId.eq(realm)).and_where(Column::Id.eq(id)).and_where(Column::Version.eq(version));
+    query.and_where(Column::Status.eq(UserStatus::Active.as_str())).lock(LockType::NoKeyUpdate).take()
 }
 
 /// Changes a profile; `false` if there is no such user.

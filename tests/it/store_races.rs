@@ -168,12 +168,17 @@ on_both!(the_database_refuses_rows_that_point_into_another_realm, |app| {
     let (user, id) = (ada.id.parse().unwrap(), ada.session.parse::<SessionId>().unwrap());
     let mut session = store::sessions::find(db, own, id).await.unwrap().unwrap();
     let mut token = mailed(&app, own, user).await;
+    let version = store::users::find(db, own, user).await.unwrap().unwrap().version;
     for (realm, fits) in [(other, false), (own, true)] {
         session.id = SessionId::new(now, app.app().entropy.as_ref());
         token.id = OneTimeTokenId::new(now, app.app().entropy.as_ref());
         token.token_hash = sha256_hex(token.id.0.as_bytes());
         (session.realm_id, token.realm_id) = (realm, realm);
-        assert_eq!(store::sessions::insert(db, &session, "", None).await.is_ok(), fits, "sessions");
+        let new =
+            store::sessions::NewSession { session: &session, user_agent: "", cookie_hash: None, user_version: version, keep: 5, idle: TimeDelta::hours(1) };
+        let tx = store::begin_write(&app.app().db).await.unwrap();
+        assert_eq!(store::sessions::begin(&tx, new).await.unwrap().is_some(), fits, "sessions");
+        tx.rollback().await.unwrap();
         assert_eq!(store::one_time_tokens::insert_if_absent(db, &token).await.is_ok(), fits, "one_time_tokens");
         let entropy = app.app().entropy.as_ref();
         assert_eq!(store::credentials::put_password(db, realm, user, entropy, "hash", now).await.is_ok(), fits, "credentials");
