@@ -14,7 +14,8 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use moka::sync::Cache;
+use moka::sync::Cache as TimedCache;
+use quick_cache::sync::Cache;
 
 use super::meters::HitRate;
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
         api_key::ApiKey,
         id::{AccountId, ApiKeyId, RealmId, SessionId, UserId},
         realm::Realm,
-        session::EndReason,
+        session::{EndReason, SignedIn},
         user::Profile,
     },
 };
@@ -36,16 +37,10 @@ pub const FEED_MAX_AGE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct VerifiedToken {
     pub realm_id: RealmId,
-    pub user_id: UserId,
-    pub session_id: SessionId,
+    /// Whom it proves.
+    pub person: Arc<SignedIn>,
     /// The key that it was verified with.
     pub kid: String,
-    /// `exp`, seconds since the epoch.
-    pub expires_at: i64,
-    /// `auth_time`, seconds since the epoch.
-    pub auth_time: i64,
-    pub amr: Vec<String>,
-    pub scope: String,
     /// When the use of its session was last noted, seconds since the epoch.
     pub noted_at: AtomicI64,
 }
@@ -63,21 +58,22 @@ pub struct KeySet {
     pub turns_at: Option<DateTime<Utc>>,
 }
 
-/// The node's memory.
+/// The node's memory. What time takes away by itself is in the caches that keep it; the others, which the hot path asks, are
+/// bounded by their number of entries alone.
 #[derive(Debug)]
 pub struct Caches {
     hosts: Cache<String, Option<RealmId>>,
     realms: Cache<RealmId, Arc<Realm>>,
     keys: Cache<RealmId, Arc<KeySet>>,
     tokens: Cache<[u8; 32], Arc<VerifiedToken>>,
-    ended: Cache<SessionId, EndReason>,
+    ended: TimedCache<SessionId, EndReason>,
     profiles: Cache<(RealmId, UserId), Arc<Profile>>,
     api_keys: Cache<ApiKeyId, Arc<ApiKey>>,
     proved_keys: Cache<[u8; 32], ApiKeyId>,
-    unknown_keys: Cache<[u8; 32], ()>,
+    unknown_keys: TimedCache<[u8; 32], ()>,
     ancestry: Cache<(AccountId, AccountId), bool>,
     terms: Cache<AccountId, Arc<Terms>>,
-    told: Cache<String, DateTime<Utc>>,
+    told: TimedCache<String, DateTime<Utc>>,
     epoch: AtomicU64,
     uses: Mutex<HashMap<SessionId, (RealmId, DateTime<Utc>)>>,
     started: Instant,
@@ -104,15 +100,15 @@ impl Default for Caches {
             hosts: Cache::new(20_000),
             realms: Cache::new(10_000),
             keys: Cache::new(10_000),
-            tokens: Cache::builder().max_capacity(50_000).time_to_live(Duration::from_secs(3_660)).build(),
-            ended: Cache::builder().time_to_live(ended_for).build(),
-            profiles: Cache::builder().max_capacity(20_000).time_to_idle(Duration::from_secs(3_600)).build(),
-            api_keys: Cache::builder().max_capacity(50_000).time_to_idle(Duration::from_secs(3_600)).build(),
-            proved_keys: Cache::builder().max_capacity(50_000).time_to_idle(Duration::from_secs(3_600)).build(),
-            unknown_keys: Cache::builder().max_capacity(10_000).time_to_live(Duration::from_secs(60)).build(),
+            tokens: Cache::new(50_000),
+            ended: TimedCache::builder().time_to_live(ended_for).build(),
+            profiles: Cache::new(20_000),
+            api_keys: Cache::new(50_000),
+            proved_keys: Cache::new(50_000),
+            unknown_keys: TimedCache::builder().max_capacity(10_000).time_to_live(Duration::from_secs(60)).build(),
             ancestry: Cache::new(50_000),
-            terms: Cache::builder().max_capacity(50_000).time_to_idle(Duration::from_secs(3_600)).build(),
-            told: Cache::builder().max_capacity(20_000).time_to_live(Duration::from_secs(86_400)).build(),
+            terms: Cache::new(50_000),
+            told: TimedCache::builder().max_capacity(20_000).time_to_live(Duration::from_secs(86_400)).build(),
             epoch: AtomicU64::new(0),
             uses: Mutex::default(),
             started: Instant::now(),
@@ -150,11 +146,11 @@ impl Caches {
     pub fn usage(&self) -> [(&'static str, &HitRate, u64); 5] {
         let rates = &self.rates;
         [
-            ("hosts", &rates.hosts, self.hosts.entry_count()),
-            ("realms", &rates.realms, self.realms.entry_count()),
-            ("keys", &rates.keys, self.keys.entry_count()),
-            ("tokens", &rates.tokens, self.tokens.entry_count()),
-            ("profiles", &rates.profiles, self.profiles.entry_count()),
+            ("hosts", &rates.hosts, self.hosts.len() as u64),
+            ("realms", &rates.realms, self.realms.len() as u64),
+            ("keys", &rates.keys, self.keys.len() as u64),
+            ("tokens", &rates.tokens, self.tokens.len() as u64),
+            ("profiles", &rates.profiles, self.profiles.len() as u64),
         ]
     }
 
@@ -218,7 +214,7 @@ impl Caches {
     pub fn token(&self, hash: &[u8; 32]) -> Result<Option<Arc<VerifiedToken>>, EndReason> {
         let found = if self.fresh() { self.tokens.get(hash) } else { None };
         let Some(token) = self.rates.tokens.note(found) else { return Ok(None) };
-        match self.ended.get(&token.session_id) {
+        match self.ended.get(&token.person.session_id) {
             Some(reason) => Err(reason),
             None => Ok(Some(token)),
         }
@@ -280,29 +276,29 @@ impl Caches {
     /// Forgets an account, because something about it changed, and every person: profiles hold the names of accounts.
     pub fn forget_account(&self, id: AccountId) {
         self.turn();
-        self.terms.invalidate(&id);
-        self.profiles.invalidate_all();
+        self.terms.remove(&id);
+        self.profiles.clear();
     }
 
     /// Forgets all accounts, because a plan changed.
     pub fn forget_plans(&self) {
         self.turn();
-        self.terms.invalidate_all();
+        self.terms.clear();
     }
 
     /// Forgets a user, because something about them changed.
     pub fn forget_user(&self, realm: RealmId, user: UserId) {
         self.turn();
-        self.profiles.invalidate(&(realm, user));
+        self.profiles.remove(&(realm, user));
     }
 
     /// Forgets a realm, its hosts and its keys, because something about it changed.
     pub fn forget_realm(&self, realm: RealmId) {
         self.turn();
-        self.realms.invalidate(&realm);
-        self.keys.invalidate(&realm);
+        self.realms.remove(&realm);
+        self.keys.remove(&realm);
         // Which hosts lead to it is not worth an index: realms change rarely and hosts refill with one read each.
-        self.hosts.invalidate_all();
+        self.hosts.clear();
     }
 
     /// Which key a credential is, by the SHA-256 of its text: `None` if not known here, `Some(None)` if known to be none.
@@ -339,15 +335,14 @@ impl Caches {
     /// Forgets an API key, because something about it changed.
     pub fn forget_key(&self, id: ApiKeyId) {
         self.turn();
-        self.api_keys.invalidate(&id);
+        self.api_keys.remove(&id);
     }
 
     /// How many keys, and how many texts that are none, are remembered.
     #[must_use]
     pub fn key_counts(&self) -> (u64, u64) {
-        self.proved_keys.run_pending_tasks();
         self.unknown_keys.run_pending_tasks();
-        (self.proved_keys.entry_count(), self.unknown_keys.entry_count())
+        (self.proved_keys.len() as u64, self.unknown_keys.entry_count())
     }
 
     /// Whether `actor` is `target` or above it, if that is known here.

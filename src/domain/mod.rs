@@ -21,6 +21,7 @@ pub mod measure;
 pub mod page;
 pub mod password;
 pub mod realm;
+pub mod request_id;
 pub mod return_to;
 pub mod scope;
 pub mod session;

@@ -101,6 +101,21 @@ impl Rotation {
     }
 }
 
+/// A signed-in caller, as the access token proves them.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    pub user_id: UserId,
+    pub session_id: SessionId,
+    /// When they last proved who they are, seconds since the epoch.
+    pub auth_time: i64,
+    /// How (RFC 8176).
+    pub amr: Vec<String>,
+    /// Granted scopes, space separated.
+    pub scope: String,
+    /// End of the access token, seconds since the epoch.
+    pub expires_at: i64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

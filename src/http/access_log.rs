@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 
 use super::{
     spans::Spans,
@@ -113,8 +113,19 @@ impl AccessLog {
 impl Line<'_> {
     /// Method and route come from fixed sets and the id is hex: nothing here needs escaping.
     fn put(&self, format: LogFormat, trace: Option<TraceIds>, text: &mut String) -> std::fmt::Result {
+        // The second that lines were last written in: the greater part of an instant's text stays the same for thousands.
+        thread_local!(static SECOND: RefCell<(i64, String)> = const { RefCell::new((0, String::new())) });
+        SECOND.with_borrow_mut(|(second, at)| {
+            if *second != self.at.timestamp() || at.is_empty() {
+                *second = self.at.timestamp();
+                *at = self.at.format("%Y-%m-%dT%H:%M:%S").to_string();
+            }
+            self.put_at(format_args!("{at}.{:03}Z", self.at.timestamp_subsec_millis()), format, trace, text)
+        })
+    }
+
+    fn put_at(&self, at: std::fmt::Arguments<'_>, format: LogFormat, trace: Option<TraceIds>, text: &mut String) -> std::fmt::Result {
         let Self { id, method, route, status, .. } = self;
-        let at = self.at.to_rfc3339_opts(SecondsFormat::Millis, true);
         let micros = self.took.as_micros();
         match format {
             LogFormat::Json => {

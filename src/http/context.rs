@@ -11,13 +11,14 @@ use poem_openapi::{
     registry::{MetaSecurityScheme, Registry},
 };
 
-use super::{client, failure::Failure, request_id::RequestId};
+use super::{client, failure::Failure};
 use crate::{
     app::App,
     domain::{
         Error, Result,
         limit::Rule,
         realm::{Family, Realm},
+        request_id::RequestId,
         scope,
     },
     service::{Client, Ctx, Principal, SignedIn, credentials, limits, realms},
@@ -71,7 +72,7 @@ struct Origin<'a> {
     named: Option<&'a str>,
     host: Option<String>,
     client: Client,
-    request_id: String,
+    request_id: RequestId,
     meter: limits::Meter,
 }
 
@@ -82,9 +83,13 @@ fn origin(req: &Request) -> Result<Origin<'_>> {
         Some(value) => Some(value.to_str().map_err(|_| Error::RealmNotFound)?.trim()),
     };
     let client = client::resolve(req, &app.settings.trusted_proxies);
-    let request_id = req.data::<RequestId>().map(ToString::to_string).unwrap_or_default();
-    let meter = req.data::<limits::Meter>().cloned().unwrap_or_default();
+    let (request_id, meter) = traits(req);
     Ok(Origin { app, named, host: host(req), client, request_id, meter })
+}
+
+/// What the edge attached to the request.
+fn traits(req: &Request) -> (RequestId, limits::Meter) {
+    req.data::<(RequestId, limits::Meter)>().cloned().unwrap_or_default()
 }
 
 /// The host that the client asked for, without its port, in lower case.
@@ -112,13 +117,13 @@ async fn public(req: &Request) -> Result<Ctx> {
 
 /// The context of one of our pages, which counts against the account of `person`, whom the browser's session is of; without
 /// one against the address. Of which realm the page is, and so whether they are signed in there, is for the page to say.
-pub(super) async fn of_page(req: &Request, person: Option<&(Arc<Realm>, SignedIn)>) -> Result<Ctx> {
+pub(super) async fn of_page(req: &Request, person: Option<&(Arc<Realm>, Arc<SignedIn>)>) -> Result<Ctx> {
     let origin = origin(req)?;
     match person {
         None => limits::address(origin.app, origin.client.ip, Rule::Address, &origin.meter).await?,
         Some((realm, person)) => {
-            let (client, request_id, meter) = (origin.client.clone(), origin.request_id.clone(), origin.meter.clone());
-            let ctx = Ctx { realm: Arc::clone(realm), principal: Principal::User(person.clone()), client, request_id, meter };
+            let (client, request_id, meter) = (origin.client.clone(), origin.request_id, origin.meter.clone());
+            let ctx = Ctx { realm: Arc::clone(realm), principal: Principal::User(Arc::clone(person)), client, request_id, meter };
             limits::charge(origin.app, &ctx).await?;
         }
     }
@@ -133,7 +138,7 @@ async fn unproved(req: &Request, origin: Origin<'_>) -> Result<Ctx> {
 
 /// Where a request comes from and what its limits say: for who asks about a credential and not with one.
 pub(super) fn visitor(req: &Request, app: &App) -> (Client, limits::Meter) {
-    (client::resolve(req, &app.settings.trusted_proxies), req.data::<limits::Meter>().cloned().unwrap_or_default())
+    (client::resolve(req, &app.settings.trusted_proxies), traits(req).1)
 }
 
 /// Whoever calls with a good credential, which must have `scope` if it is a key. `charged` says that the call takes a

@@ -15,14 +15,13 @@ use super::{
     access_log::{AccessLog, Line},
     failure::Failure,
     html::SharedViews,
-    limit_headers,
-    request_id::RequestId,
+    limit_headers, request_id,
     route::RoutePattern,
     traceparent,
 };
 use crate::{
     app::App,
-    domain::{Error, error::codes},
+    domain::{Error, error::codes, request_id::RequestId},
     service::limits::Meter,
 };
 
@@ -57,14 +56,13 @@ impl<E: Endpoint> Endpoint for Edge<E> {
     async fn call(&self, mut req: Request) -> Result<Response> {
         let started = Instant::now();
         let _active = self.app.meters.traffic.enter();
-        let id = RequestId::next();
+        let id = request_id::next();
         let method = req.method().clone();
         let uri = req.uri().clone();
         let meter = Meter::default();
         let parent = traceparent::parent(req.headers());
-        req.set_data(id);
         let language = super::client::language(req.headers()).unwrap_or_default();
-        req.set_data(meter.clone());
+        req.set_data((id, meter.clone()));
         req.set_data(Arc::clone(&self.app));
         let read = match awaited_body(&req) {
             Ok(None) => Ok(()),
@@ -103,6 +101,8 @@ impl<E: Endpoint> Endpoint for Edge<E> {
                 (reply, pattern, Some(failure.code))
             }
         };
+        // Once, for all of ours.
+        reply.headers_mut().reserve(11);
         if let Ok(value) = HeaderValue::from_str(id.as_str()) {
             reply.headers_mut().insert(REQUEST_ID, value);
         }
@@ -159,7 +159,6 @@ impl<E> Edge<E> {
 
     /// Headers that every reply has unless its handler knows better (OWASP ASVS 5.0 3.4).
     fn protect(&self, headers: &mut HeaderMap) {
-        headers.reserve(8);
         let mut absent = |name: HeaderName, value: HeaderValue| {
             headers.entry(name).or_insert(value);
         };

@@ -8,7 +8,7 @@ use poem::{
 };
 use serde::Serialize;
 
-use super::request_id::RequestId;
+use crate::domain::request_id::RequestId;
 use crate::domain::{Error, FieldError, error::codes};
 
 /// A fault on its way to a client.

@@ -146,6 +146,10 @@ impl Memory {
 
     /// See [`super::Limiter::take`].
     pub fn take<const N: usize>(&self, asks: &[Ask; N], cost: u32, now: DateTime<Utc>) -> [Standing; N] {
+        if let [ask] = asks.as_slice() {
+            // One key has no others to wait for.
+            return std::array::from_fn(|_| self.judge(*ask, cost, now, cost > 0));
+        }
         let mut standings = self.would_take(asks, cost, now);
         if cost == 0 || standings.iter().any(|standing| !standing.admitted) {
             return standings;

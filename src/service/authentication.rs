@@ -37,7 +37,7 @@ const NOTE_EVERY_SECONDS: i64 = 60;
 /// # Errors
 /// [`Error::InvalidAccessToken`], [`Error::AccessTokenExpired`], [`Error::SessionEnded`], [`Error::RealmMismatch`],
 /// [`Error::RealmSuspended`].
-pub async fn bearer(app: &App, token: &str, mentioned: Option<RealmId>) -> Result<(Arc<Realm>, SignedIn)> {
+pub async fn bearer(app: &App, token: &str, mentioned: Option<RealmId>) -> Result<(Arc<Realm>, Arc<SignedIn>)> {
     let hash = sha256(token.as_bytes());
     let known = app.caches.token(&hash).map_err(|reason| Error::SessionEnded { reason })?;
     let verified = match known {
@@ -47,7 +47,7 @@ pub async fn bearer(app: &App, token: &str, mentioned: Option<RealmId>) -> Resul
     };
     let now = app.clock.now();
     let seconds = now.timestamp();
-    if seconds >= verified.expires_at + LEEWAY_SECONDS {
+    if seconds >= verified.person.expires_at + LEEWAY_SECONDS {
         return Err(Error::AccessTokenExpired);
     }
     if mentioned.is_some_and(|realm| realm != verified.realm_id) {
@@ -59,17 +59,9 @@ pub async fn bearer(app: &App, token: &str, mentioned: Option<RealmId>) -> Resul
     }
     if seconds - verified.noted_at.load(Ordering::Relaxed) >= NOTE_EVERY_SECONDS {
         verified.noted_at.store(seconds, Ordering::Relaxed);
-        app.caches.note_use(verified.realm_id, verified.session_id, now);
+        app.caches.note_use(verified.realm_id, verified.person.session_id, now);
     }
-    let signed_in = SignedIn {
-        user_id: verified.user_id,
-        session_id: verified.session_id,
-        auth_time: verified.auth_time,
-        amr: verified.amr.clone(),
-        scope: verified.scope.clone(),
-        expires_at: verified.expires_at,
-    };
-    Ok((realm, signed_in))
+    Ok((realm, Arc::clone(&verified.person)))
 }
 
 /// The full check: issuer, key of that issuer's realm, signature, every claim, and the session's row.
@@ -101,13 +93,8 @@ async fn cold(app: &App, token: &str, hash: [u8; 32]) -> Result<Arc<VerifiedToke
     }
     let verified = Arc::new(VerifiedToken {
         realm_id: realm.id,
-        user_id,
-        session_id,
+        person: Arc::new(SignedIn { user_id, session_id, auth_time: claims.auth_time, amr: claims.amr, scope: claims.scope, expires_at: claims.exp }),
         kid: peek.kid,
-        expires_at: claims.exp,
-        auth_time: claims.auth_time,
-        amr: claims.amr,
-        scope: claims.scope,
         noted_at: AtomicI64::new(session.last_used_at.timestamp()),
     });
     app.caches.put_token(hash, &verified);

@@ -57,31 +57,19 @@ use crate::{
     domain::{
         Error, FieldError, Result,
         event::{Action, Actor, Event},
-        id::{JobId, SessionId, UserId},
+        id::{JobId, UserId},
         job::Job,
         language::Language,
         realm::Realm,
+    request_id::RequestId,
     },
     store::{self, Connection},
 };
 
+pub use crate::domain::session::SignedIn;
+
 /// How old the proof behind a session may be where a stolen access token would do lasting harm.
 const STEP_UP_SECONDS: i64 = 600;
-
-/// A signed-in caller, as the access token proves them.
-#[derive(Clone, Debug)]
-pub struct SignedIn {
-    pub user_id: UserId,
-    pub session_id: SessionId,
-    /// When they last proved who they are, seconds since the epoch.
-    pub auth_time: i64,
-    /// How (RFC 8176).
-    pub amr: Vec<String>,
-    /// Granted scopes, space separated.
-    pub scope: String,
-    /// End of the access token, seconds since the epoch.
-    pub expires_at: i64,
-}
 
 /// Who is calling, after authentication.
 #[derive(Clone, Debug)]
@@ -89,7 +77,7 @@ pub enum Principal {
     /// No credential was presented.
     Anonymous,
     /// A person with a session.
-    User(SignedIn),
+    User(Arc<SignedIn>),
     /// A program with an API key.
     Key(Arc<credentials::Known>),
     /// Whoever holds the command line.
@@ -113,7 +101,7 @@ pub struct Ctx {
     pub realm: Arc<Realm>,
     pub principal: Principal,
     pub client: Client,
-    pub request_id: String,
+    pub request_id: RequestId,
     /// What the limits say of this request.
     pub meter: limits::Meter,
 }
@@ -123,7 +111,7 @@ impl Ctx {
     #[must_use]
     pub fn operator(realm: Arc<Realm>) -> Self {
         let client = Client { ip: IpAddr::from([127, 0, 0, 1]), user_agent: "realmgate".to_owned(), device: None, language: None };
-        Self { realm, principal: Principal::Operator, client, request_id: String::new(), meter: limits::Meter::default() }
+        Self { realm, principal: Principal::Operator, client, request_id: RequestId::default(), meter: limits::Meter::default() }
     }
 
     /// The same context, from the device that `token` speaks of.
@@ -201,7 +189,7 @@ impl Ctx {
             subject,
             target: None,
             ip: self.client.ip.to_string(),
-            request_id: self.request_id.clone(),
+            request_id: self.request_id.to_string(),
         }
     }
 }

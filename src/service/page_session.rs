@@ -22,7 +22,7 @@ use crate::{
 ///
 /// # Errors
 /// What the database says.
-pub async fn find(app: &App, realm_name: &str, token: &str) -> Result<Option<(Arc<Realm>, SignedIn)>> {
+pub async fn find(app: &App, realm_name: &str, token: &str) -> Result<Option<(Arc<Realm>, Arc<SignedIn>)>> {
     let Some(token) = OpaqueToken::parse(token) else { return Ok(None) };
     let realm = realms::by_host(app, realm_name).await?;
     let Some(realm) = realm.filter(|realm| realm.status == RealmStatus::Active) else { return Ok(None) };
@@ -38,5 +38,5 @@ pub async fn find(app: &App, realm_name: &str, token: &str) -> Result<Option<(Ar
         scope: "openid".to_owned(),
         expires_at: session.expires_at.timestamp(),
     };
-    Ok(Some((realm, signed_in)))
+    Ok(Some((realm, Arc::new(signed_in))))
 }

@@ -19,6 +19,9 @@ use crate::{
 /// # Errors
 /// What the database says.
 pub async fn by_host(app: &App, host: &str) -> Result<Option<Arc<Realm>>> {
+    if is_address(host) {
+        return Ok(None);
+    }
     match app.caches.host(host) {
         Some(None) => return Ok(None),
         Some(Some(id)) => return get(app, id).await.map(Some),
@@ -33,6 +36,11 @@ pub async fn by_host(app: &App, host: &str) -> Result<Option<Arc<Realm>>> {
         app.caches.put_realm(epoch, realm);
     }
     Ok(realm)
+}
+
+/// Whether a host is an address, which is no realm's: with one look, for they come often.
+fn is_address(host: &str) -> bool {
+    host.starts_with('[') || host.bytes().last().is_some_and(|last| last.is_ascii_digit()) && host.parse::<std::net::Ipv4Addr>().is_ok()
 }
 
 /// The realm of that id.
@@ -76,7 +84,7 @@ pub async fn mentioned(app: &App, named: Option<&str>, host: Option<&str>) -> Re
     if let Some(name) = named {
         return by_host(app, &name.to_ascii_lowercase()).await?.map(|realm| Some(realm.id)).ok_or(Error::RealmMismatch);
     }
-    let Some(host) = host else { return Ok(None) };
+    let Some(host) = host.filter(|host| !is_address(host)) else { return Ok(None) };
     let realm = match app.caches.host(host) {
         Some(known) => known,
         None => by_host(app, host).await?.map(|realm| realm.id),

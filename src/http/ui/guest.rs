@@ -18,7 +18,7 @@ pub(super) struct Guest {
     /// there, its link or form says.
     pub(super) ctx: Ctx,
     /// Whoever the session cookie is of, with their realm.
-    pub(super) person: Option<(Arc<Realm>, SignedIn)>,
+    pub(super) person: Option<(Arc<Realm>, Arc<SignedIn>)>,
     /// What they want to be spoken to in.
     pub(super) wish: Option<Language>,
 }
