@@ -61,7 +61,7 @@ use crate::{
         job::Job,
         language::Language,
         realm::Realm,
-    request_id::RequestId,
+        request_id::RequestId,
     },
     store::{self, Connection},
 };
