@@ -45,6 +45,15 @@ pub struct VerifiedToken {
     pub noted_at: AtomicI64,
 }
 
+/// A guess that stands in the database as a wrong one and was none.
+#[derive(Clone, Copy, Debug)]
+pub enum OwedGuess {
+    /// Nobody knows whether it was counted; it was not looked at.
+    Unseen,
+    /// The password was right: the place's count with it, and until when the place is welcome.
+    Right(i32, Option<DateTime<Utc>>),
+}
+
 /// A realm's keys, opened.
 #[derive(Debug)]
 pub struct KeySet {
@@ -74,6 +83,7 @@ pub struct Caches {
     ancestry: Cache<(AccountId, AccountId), bool>,
     terms: Cache<AccountId, Arc<Terms>>,
     told: TimedCache<String, DateTime<Utc>>,
+    owed_guesses: TimedCache<String, OwedGuess>,
     epoch: AtomicU64,
     uses: Mutex<HashMap<SessionId, (RealmId, DateTime<Utc>)>>,
     started: Instant,
@@ -108,6 +118,7 @@ impl Default for Caches {
             unknown_keys: TimedCache::builder().max_capacity(10_000).time_to_live(Duration::from_secs(60)).build(),
             ancestry: Cache::new(50_000),
             terms: Cache::new(50_000),
+            owed_guesses: TimedCache::builder().max_capacity(20_000).time_to_live(Duration::from_secs(3_600)).build(),
             told: TimedCache::builder().max_capacity(20_000).time_to_live(Duration::from_secs(86_400)).build(),
             epoch: AtomicU64::new(0),
             uses: Mutex::default(),
@@ -234,6 +245,17 @@ impl Caches {
     /// Notes that a session is over.
     pub fn end_session(&self, id: SessionId, reason: EndReason) {
         self.ended.insert(id, reason);
+    }
+
+    /// Notes what is to be taken back of a place's count, because the database did not answer when it was time to.
+    pub fn owe_guess(&self, place: String, owed: OwedGuess) {
+        self.owed_guesses.insert(place, owed);
+    }
+
+    /// Takes what is owed to a place.
+    #[must_use]
+    pub fn take_owed_guess(&self, place: &str) -> Option<OwedGuess> {
+        self.owed_guesses.remove(place)
     }
 
     /// Whether no more notices of that key are to be sent for now. Never invalidated: what was told stays told.

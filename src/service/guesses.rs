@@ -13,7 +13,7 @@ use super::{
     sign_in_link,
 };
 use crate::{
-    app::{App, turns::Turn},
+    app::{App, cache::OwedGuess, turns::Turn},
     crypto::hash::sha256_hex,
     domain::{Error, Result, email::Email, guess::Place, id::UserId, user::User},
     store::{
@@ -28,6 +28,8 @@ use crate::{
 pub(super) struct Guess<'a> {
     account: String,
     place: String,
+    /// Account and place in one word.
+    key: String,
     /// The turn is held while it is looked at. Without it, it must not be.
     seen: Option<(Turn<'a>, Count)>,
     /// The device that it comes from, if that is one of the user's.
@@ -64,14 +66,36 @@ pub(super) async fn count<'a>(app: &'a App, ctx: &Ctx, user: Option<UserId>, typ
         (_, None) => Place::Network(ctx.client.ip),
     };
     let key = place.key();
-    let turn = app.turns.take(format!("{realm} {account} {key}")).await;
-    let counted = store::password_guesses::count(&app.db.write, realm, &account, &key, !place.is_known(), now).await?;
+    let both = format!("{realm} {account} {key}");
+    let turn = app.turns.take(both.clone()).await;
+    settle(app, ctx, &account, &key, &both).await?;
+    let counted = store::password_guesses::count(&app.db.write, realm, &account, &key, !place.is_known(), now).await;
+    let counted = counted.inspect_err(|_| app.caches.owe_guess(both.clone(), OwedGuess::Unseen))?;
     let count = match counted {
         Counted { place: Some(count), whole: true } => Some(count),
         counted => beyond_the_limit(app, ctx, &account, &key, typed, counted).await?,
     };
     // The next one need not wait for a hash that compares nothing.
-    Ok(Guess { account, place: key, seen: count.map(|count| (turn, count)), device })
+    Ok(Guess { account, place: key, key: both, seen: count.map(|count| (turn, count)), device })
+}
+
+/// Takes back what the database did not hear of when it was time to: else an ill database would slow down people whose
+/// passwords are right.
+async fn settle(app: &App, ctx: &Ctx, account: &str, place: &str, key: &str) -> Result<()> {
+    let Some(owed) = app.caches.take_owed_guess(key) else { return Ok(()) };
+    let (realm, now) = (ctx.realm.id, app.clock.now());
+    let settled = match owed {
+        OwedGuess::Unseen => {
+            let counted = Counted { place: Some(Count { guesses: 1, welcome_until: None }), whole: true };
+            store::password_guesses::uncount(&app.db.write, realm, account, place, counted, now).await
+        }
+        OwedGuess::Right(guesses, welcome_until) => {
+            let mut batch = Batch::on(&app.db.write);
+            store::password_guesses::add_forgiveness(&mut batch, realm, account, place, Count { guesses, welcome_until }, now);
+            batch.run(&app.db.write).await
+        }
+    };
+    settled.inspect_err(|_| app.caches.owe_guess(key.to_owned(), owed))
 }
 
 /// What becomes of a guess of a place that has to pause, or at an account that has had its limit.
@@ -91,11 +115,16 @@ async fn beyond_the_limit(app: &App, ctx: &Ctx, account: &str, place: &str, type
     })
 }
 
-/// Takes back what the guess's place counted: the password was right.
+/// Takes back what the guess's place counted: the password was right. What can't be done now is done at the place's next
+/// guess at this node.
 pub(super) async fn forgive(app: &App, db: &impl Connection, ctx: &Ctx, guess: &Guess<'_>) -> Result<()> {
     let mut batch = Batch::on(db);
     add_forgiveness(app, ctx, &mut batch, guess);
-    batch.run(db).await
+    let forgiven = batch.run(db).await;
+    if let (Err(_), Some((_, count))) = (&forgiven, &guess.seen) {
+        app.caches.owe_guess(guess.key.clone(), OwedGuess::Right(count.guesses, count.welcome_until));
+    }
+    forgiven
 }
 
 /// The same, together with other writes.
