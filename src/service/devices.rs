@@ -107,9 +107,8 @@ pub(super) fn remember(
         return Remembered { familiarity: Familiarity::Known, token: known.token };
     }
     let Here { name, network } = here;
-    if places.had >= KNOWN_AT_MOST {
-        store::devices::add_room(batch, realm, user.id, KNOWN_AT_MOST - 1);
-    }
+    // Asked of the rows of that moment and not of `places`: of many who sign in at once each would count too few.
+    store::devices::add_room(batch, realm, user.id, KNOWN_AT_MOST - 1);
     let id = DeviceId::new(now, app.entropy.as_ref());
     let token = OpaqueToken::mint(id.0, app.entropy.as_ref());
     let device = Device {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     app::{App, cache::OwedGuess, turns::Turn},
-    crypto::hash::sha256_hex,
+    crypto::{hash::sha256_hex, password_pool::Verdict},
     domain::{Error, Result, email::Email, guess::Place, id::UserId, user::User},
     store::{
         self, Connection,
@@ -37,9 +37,16 @@ pub(super) struct Guess<'a> {
 }
 
 impl Guess<'_> {
-    /// What the password may be compared with: nothing, if it may not be looked at.
-    pub(super) fn may_see<'s>(&self, stored: Option<&'s str>) -> Option<&'s str> {
-        stored.filter(|_| self.seen.is_some())
+    /// Compares what was guessed with the stored hash; with nothing, at the same price, if the guess may not be looked at.
+    ///
+    /// # Errors
+    /// [`Error::Busy`]; the guess was none then, and is taken back at the place's next one.
+    pub(super) async fn compare(&self, app: &App, password: &SecretString, stored: Option<&str>) -> Result<Verdict> {
+        let verdict = app.passwords.verify(password, stored.filter(|_| self.seen.is_some())).await;
+        if verdict.is_err() && self.seen.is_some() {
+            app.caches.owe_guess(self.key.clone(), OwedGuess::Unseen);
+        }
+        verdict
     }
 }
 
@@ -102,7 +109,7 @@ async fn settle(app: &App, ctx: &Ctx, account: &str, place: &str, key: &str) -> 
 async fn beyond_the_limit(app: &App, ctx: &Ctx, account: &str, place: &str, typed: &str, counted: Counted) -> Result<Option<Count>> {
     let (realm, now) = (ctx.realm.id, app.clock.now());
     let welcome = counted.place.filter(|count| count.welcome_until.is_some_and(|until| until > now));
-    write_tx!(&app.db, |tx| {
+    let count = write_tx!(&app.db, |tx| {
         if welcome.is_some() {
             store::password_guesses::count_whole(tx, realm, account, now).await?;
             return Ok(welcome);
@@ -112,7 +119,11 @@ async fn beyond_the_limit(app: &App, ctx: &Ctx, account: &str, place: &str, type
             sign_in_link::owe(app, tx, ctx, account, typed).await?;
         }
         Ok(None)
-    })
+    })?;
+    if count.is_none() && counted.place.is_some() {
+        app.jobs_due.notify_one();
+    }
+    Ok(count)
 }
 
 /// Takes back what the guess's place counted: the password was right. What can't be done now is done at the place's next
@@ -141,7 +152,7 @@ pub(super) fn add_forgiveness(app: &App, ctx: &Ctx, batch: &mut Batch, guess: &G
 pub(super) async fn prove(app: &App, ctx: &Ctx, user: &User, password: &SecretString) -> Result<()> {
     let stored = store::credentials::find_password(&app.db.read, ctx.realm.id, user.id).await?;
     let guess = count(app, ctx, Some(user.id), "").await?;
-    let verdict = app.passwords.verify(password, guess.may_see(stored.as_deref())).await?;
+    let verdict = guess.compare(app, password, stored.as_deref()).await?;
     if !verdict.matches {
         return Err(Error::WrongPassword);
     }

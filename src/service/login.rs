@@ -75,8 +75,7 @@ async fn enter(app: &App, ctx: &Ctx, email: &str, password: &SecretString, carri
     };
     let user = found.as_ref().map(|found| found.user.id);
     let mut guess = guesses::count(app, ctx, user, email).await?;
-    let stored = guess.may_see(found.as_ref().and_then(|found| found.password.as_deref()));
-    let verdict = app.passwords.verify(password, stored).await?;
+    let verdict = guess.compare(app, password, found.as_ref().and_then(|found| found.password.as_deref())).await?;
     let refused = match &found {
         Some(ForLogin { user, .. }) if verdict.matches => match (user.status, user.email_verified_at) {
             (UserStatus::Locked, _) => Some(Error::AccountLocked),
@@ -116,11 +115,14 @@ async fn enter(app: &App, ctx: &Ctx, email: &str, password: &SecretString, carri
         Ok(begun) => begun,
         Err(error) => {
             // Something changed meanwhile, or the database is ill; the password was right all the same. If even this fails,
-            // one guess too many is counted, and the first fault is still the one to tell.
+            // it is done at the next guess, and the first fault is still the one to tell.
             let _ = guesses::forgive(app, &app.db.write.brief(), ctx, &guess).await;
             return Err(error);
         }
     };
     sessions::tell(app, begun.ended.iter().copied());
+    if begun.owes_mail {
+        app.jobs_due.notify_one();
+    }
     Ok((user, begun))
 }

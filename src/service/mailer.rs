@@ -206,7 +206,7 @@ async fn invitation(app: &App, realm: &Realm, owed: Owed, account: AccountId, id
         account: account.name,
         role: found.role.as_str(),
         link: link(app, realm, "invitation", &one_time::reveal_invitation(app, &found)?),
-        until: found.expires_at.format("%Y-%m-%d %H:%M UTC").to_string(),
+        until: moment(found.expires_at),
     };
     deliver(app, realm, owed, (&found.email, None), &message).await
 }

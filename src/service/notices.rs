@@ -21,20 +21,22 @@ const DAY: TimeDelta = TimeDelta::days(1);
 /// Places that are told of in a day.
 const PLACES: i32 = 5;
 
-/// Owes what the sign-in that began `session` is worth, inside its transaction.
-pub(super) async fn of_sign_in(app: &App, db: &impl Connection, ctx: &Ctx, session: &Session, familiarity: Familiarity, evicted: &[SessionId]) -> Result<()> {
+/// Owes what the sign-in that began `session` is worth, inside its transaction, and answers whether that is anything: the
+/// caller wakes the worker after the commit.
+pub(super) async fn of_sign_in(app: &App, db: &impl Connection, ctx: &Ctx, session: &Session, familiarity: Familiarity, evicted: &[SessionId]) -> Result<bool> {
     let (realm_id, user_id, now) = (session.realm_id, session.user_id, session.created_at);
+    let mut owes = false;
     if familiarity == Familiarity::New && is_due(app, db, realm_id, &format!("new_device:{user_id}"), PLACES, now).await? {
         ctx.owe(app, db, &Job::SendNewDevice { realm_id, user_id, session_id: session.id }, now).await?;
-        app.jobs_due.notify_one();
+        owes = true;
     }
     if let Some(ended) = evicted.first()
         && is_due(app, db, realm_id, &format!("evicted:{user_id}"), 1, now).await?
     {
         ctx.owe(app, db, &Job::SendSessionEvicted { realm_id, user_id, session_id: *ended }, now).await?;
-        app.jobs_due.notify_one();
+        owes = true;
     }
-    Ok(())
+    Ok(owes)
 }
 
 /// Takes one of the day's `limit` places. That none is left is remembered, so that a busy program's sign-ins don't ask

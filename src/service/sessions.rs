@@ -50,6 +50,8 @@ pub(super) struct Begun {
     pub(super) credential: OpaqueToken,
     pub(super) ended: Vec<(SessionId, EndReason)>,
     pub(super) device: Remembered,
+    /// Whether a mail about it waits for the worker.
+    pub(super) owes_mail: bool,
 }
 
 /// Who begins a session, and how they came in.
@@ -114,8 +116,8 @@ pub(super) async fn begin(app: &App, tx: &Transaction, ctx: &Ctx, batch: &mut Ba
     store::revocations::add_sessions(batch, realm.id, &evicted, EndReason::EvictedByLimit, now);
     ended.extend(replaced);
     let device = devices::remember(app, batch, user, device, (here, places), now);
-    notices::of_sign_in(app, tx, ctx, &session, device.familiarity, &evicted).await?;
-    Ok(Begun { session, credential, ended, device })
+    let owes_mail = notices::of_sign_in(app, tx, ctx, &session, device.familiarity, &evicted).await?;
+    Ok(Begun { session, credential, ended, device, owes_mail })
 }
 
 /// Signs the access token that goes with `refresh` and tells how long both last.

@@ -1,12 +1,15 @@
 //! Known devices: a token that a sign-in answers and the next one sends along. It opens nothing by itself.
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 use realmgate::store;
 use serde_json::json;
 
 use crate::{
+    guesses::try_from,
     on_both,
-    support::{Client, PASSWORD, Reply, people::OTHER},
+    support::{Client, PASSWORD, Reply, at_once::at_once, people::OTHER},
 };
 
 const LOGIN: &str = "/api/v1/auth/login";
@@ -81,4 +84,17 @@ on_both!(a_device_token_is_stored_as_its_hash_alone, |app| {
     for column in app.text_columns().await {
         assert!(!column.values.iter().any(|value| value.contains(&token)), "{}.{}", column.table, column.column);
     }
+});
+
+on_both!(many_new_devices_at_once_stay_within_the_cap, |app| {
+    app.user("ada@example.com").await;
+    let results = at_once(40, |number| {
+        let app = Arc::clone(app.app());
+        async move { try_from(&app, &format!("203.0.113.{number}"), "ada@example.com", PASSWORD, None).await }
+    })
+    .await;
+    for result in results {
+        result.expect("a right password");
+    }
+    assert_eq!(app.count("devices").await, 20);
 });

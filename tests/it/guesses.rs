@@ -29,13 +29,13 @@ pub(crate) async fn stranger(app: &App, realm: &str, ip: &str, device: Option<&s
     ctx.on_device(device.map(Into::into))
 }
 
-async fn try_from(app: &App, ip: &str, email: &str, password: &str, device: Option<&str>) -> Result<()> {
+pub(crate) async fn try_from(app: &App, ip: &str, email: &str, password: &str, device: Option<&str>) -> Result<()> {
     let ctx = stranger(app, "localhost", ip, device).await;
     login::with_password(app, &ctx, email, &password.into()).await.map(drop)
 }
 
 #[track_caller]
-fn refused(result: Result<()>) {
+pub(crate) fn refused(result: Result<()>) {
     assert!(matches!(result, Err(Error::InvalidCredentials)), "{result:?}");
 }
 
@@ -58,7 +58,7 @@ pub(crate) async fn link_after_a_siege(app: &TestApp, realm: &str, email: &str) 
     app.last_mail(email).await.token()
 }
 
-async fn counts(app: &TestApp, place: &str) -> Vec<String> {
+pub(crate) async fn counts(app: &TestApp, place: &str) -> Vec<String> {
     app.sql(&format!("SELECT attempts || ' ' || guesses AS v FROM password_guesses WHERE place = '{place}'")).await
 }
 

@@ -36,6 +36,7 @@ mod migrations;
 mod nodes;
 mod notices;
 mod openapi;
+mod owed_guesses;
 mod page_safety;
 mod pages;
 mod password_change;
