@@ -12,6 +12,7 @@ use realmgate::{
         realm::Realm,
         session::EndReason,
         token::Purpose,
+        user::UserStatus,
     },
     store::{
         self, Db,
@@ -157,6 +158,29 @@ on_both!(a_session_is_ended_once_and_keeps_its_first_reason, |app| {
     assert_eq!(ended.len(), 1);
     let row = store::sessions::find(&app.app().db.read, realm, session).await.unwrap().unwrap();
     assert_eq!(row.ended, Some((now, ended[0])));
+});
+
+on_both!(a_session_begins_only_on_the_version_that_its_proof_was_of, |app| {
+    let ada = app.user("ada@example.com").await;
+    let (db, now) = (&app.app().db, app.clock.now());
+    let (realm, id) = (root_realm(&app).await.id, ada.id.parse::<UserId>().unwrap());
+    let mut session = store::sessions::find(&db.read, realm, ada.session.parse().unwrap()).await.unwrap().unwrap();
+    session.id = SessionId::new(now, app.app().entropy.as_ref());
+    let begins = async |user_version| {
+        let tx = store::begin_write(db).await.unwrap();
+        let new = store::sessions::NewSession { session: &session, user_agent: "", cookie_hash: None, user_version, keep: 5, idle: TimeDelta::hours(1) };
+        let begun = store::sessions::begin(&tx, new).await.unwrap().is_some();
+        tx.rollback().await.unwrap();
+        begun
+    };
+    let version = store::users::find(&db.read, realm, id).await.unwrap().unwrap().version;
+    assert!(begins(version).await);
+    // Somebody set another password while this one was hashed.
+    assert!(store::users::bump_version_if(&db.write, realm, id, version, now).await.unwrap());
+    assert!(!begins(version).await && begins(version + 1).await);
+    // Whatever the version, nobody enters who was locked meanwhile.
+    assert!(store::users::set_status(&db.write, realm, id, UserStatus::Locked, now).await.unwrap());
+    assert!(!begins(version + 1).await && !begins(version + 2).await);
 });
 
 on_both!(the_database_refuses_rows_that_point_into_another_realm, |app| {
