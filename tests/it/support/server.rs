@@ -35,7 +35,7 @@ pub fn program(folder: &Path, settings: &[(&str, &str)]) -> Command {
     command.env("REALMGATE_DATA_DIR", folder).env("REALMGATE_LISTEN", "127.0.0.1:0").env("REALMGATE_PUBLIC_URL", "http://localhost:8080");
     command.env("REALMGATE_HASH_MEMORY_KIB", "64").env("REALMGATE_HASH_ITERATIONS", "1");
     // Tests of other things ask more than a stranger may.
-    for limit in ["ADDRESS", "SIGN_IN", "SIGN_UP", "MAIL", "MAILED_TOKEN"] {
+    for limit in ["ADDRESS", "SIGN_IN", "SIGN_UP", "MAIL", "MAILED_TOKEN", "WRONG_TOKEN"] {
         command.env(format!("REALMGATE_LIMIT_{limit}"), "1000000");
     }
     for (name, value) in settings {
