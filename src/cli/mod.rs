@@ -7,6 +7,7 @@ mod backup;
 mod check;
 mod key;
 mod keys;
+mod member;
 mod plan;
 mod serve;
 
@@ -96,6 +97,9 @@ enum Command {
     /// Keys that sign tokens and seal secrets
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Who belongs to an account
+    #[command(subcommand)]
+    Member(member::MemberCommand),
     /// People
     #[command(subcommand)]
     User(admin::UserCommand),
@@ -164,6 +168,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Key(key::KeyCommand::CheckFormat) => return key::check_format(&Settings::load(&overrides)?, common.json),
         Command::Key(command) => key::key(&open(&Settings::load(&overrides)?).await?, command, common.json).await,
         Command::Keys(command) => keys::run(&open(&Settings::load(&overrides)?).await?, command, common.json).await,
+        Command::Member(command) => member::run(&open(&Settings::load(&overrides)?).await?, command, common.json).await,
         Command::User(command) => admin::user(&open(&Settings::load(&overrides)?).await?, command, common.json).await,
     }?;
     Ok(ExitCode::SUCCESS)

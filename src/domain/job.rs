@@ -20,6 +20,10 @@ pub enum Job {
     SendApiKeyLeaked { realm_id: RealmId, user_id: UserId, account_id: AccountId, key_id: ApiKeyId },
     /// Mail the link of an invitation whose row exists.
     SendInvitation { realm_id: RealmId, account_id: AccountId, invitation_id: InvitationId },
+    /// Tell a user that somebody took their place in an account away.
+    SendMemberRemoved { realm_id: RealmId, user_id: UserId, account_id: AccountId },
+    /// Tell a user that somebody made them something else in an account.
+    SendRoleChanged { realm_id: RealmId, user_id: UserId, account_id: AccountId },
     /// Mail the link that confirms another address, to that address.
     SendEmailChange { realm_id: RealmId, user_id: UserId, token_id: OneTimeTokenId },
     /// Tell the former address that it was replaced, with a way back.
@@ -42,6 +46,8 @@ impl Job {
             Self::SendRefreshReuse { .. } => "send_refresh_reuse",
             Self::SendApiKeyLeaked { .. } => "send_api_key_leaked",
             Self::SendInvitation { .. } => "send_invitation",
+            Self::SendMemberRemoved { .. } => "send_member_removed",
+            Self::SendRoleChanged { .. } => "send_role_changed",
             Self::SendEmailChange { .. } => "send_email_change",
             Self::SendEmailChanged { .. } => "send_email_changed",
             Self::SendNewDevice { .. } => "send_new_device",
@@ -60,6 +66,8 @@ impl Job {
             | Self::SendRefreshReuse { realm_id, .. }
             | Self::SendApiKeyLeaked { realm_id, .. }
             | Self::SendInvitation { realm_id, .. }
+            | Self::SendMemberRemoved { realm_id, .. }
+            | Self::SendRoleChanged { realm_id, .. }
             | Self::SendEmailChange { realm_id, .. }
             | Self::SendEmailChanged { realm_id, .. }
             | Self::SendNewDevice { realm_id, .. }

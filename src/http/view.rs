@@ -22,6 +22,7 @@ mod account;
 mod change_email;
 mod invitation;
 mod mailbox;
+mod members;
 mod pages;
 mod people;
 
@@ -29,6 +30,7 @@ pub(crate) use account::{AccountPage, ErasePage, ProfileFields, SessionItem, Sig
 pub(crate) use change_email::{Change, ChangeEmailPage, State as ChangeState};
 pub(crate) use invitation::{InvitationPage, Offer};
 pub(crate) use mailbox::{MailboxItem, MailboxPage};
+pub(crate) use members::{PersonItem, TeamItem};
 pub(crate) use pages::{ForgotPasswordPage, NoticePage, ResetPasswordPage, SetupPage, Tone, UnlockSignInPage, VerifyEmailFailedPage, VerifyEmailPage};
 pub(crate) use people::{CodePage, SignInPage, SignUpPage};
 

@@ -118,6 +118,26 @@ pub enum Message {
         /// End of the link, as people read it, with its zone.
         until: String,
     },
+    /// Somebody else took the reader's place in an account away.
+    MemberRemoved {
+        /// The user's name.
+        name: String,
+        /// Display name of the realm.
+        realm: String,
+        /// The account's name.
+        account: String,
+    },
+    /// The reader is something else in an account now.
+    RoleChanged {
+        /// The user's name.
+        name: String,
+        /// Display name of the realm.
+        realm: String,
+        /// The account's name.
+        account: String,
+        /// The new role's word.
+        role: &'static str,
+    },
     /// Proof of an address that is to take the place of another; goes to the new one.
     ChangeEmail {
         /// The user's name.
@@ -183,6 +203,8 @@ impl Message {
             Self::RefreshReuse { .. } => "refresh_reuse",
             Self::ApiKeyLeaked { .. } => "api_key_leaked",
             Self::Invitation { .. } => "invitation",
+            Self::MemberRemoved { .. } => "member_removed",
+            Self::RoleChanged { .. } => "role_changed",
             Self::ChangeEmail { .. } => "change_email",
             Self::EmailChanged { .. } => "email_changed",
             Self::NewDevice { .. } => "new_device",
@@ -264,6 +286,17 @@ impl Message {
                 last4 => last4.as_str(),
                 at => plain::line(at),
             },
+            Self::MemberRemoved { name, realm, account } => context! {
+                name => plain::foreign(name),
+                realm => plain::realm(realm),
+                account => plain::foreign(account),
+            },
+            Self::RoleChanged { name, realm, account, role } => context! {
+                name => plain::foreign(name),
+                realm => plain::realm(realm),
+                account => plain::foreign(account),
+                role => *role,
+            },
             Self::Invitation { inviter, realm, account, role, link, until } => context! {
                 inviter => inviter.as_deref().map(plain::foreign),
                 realm => plain::realm(realm),
@@ -341,6 +374,8 @@ impl Message {
                 link: page(&format!("invitation?token={token}")),
                 until: "2026-03-21 09:26 UTC".to_owned(),
             },
+            Self::MemberRemoved { name: name.clone(), realm: realm.clone(), account: device.clone() },
+            Self::RoleChanged { name: name.clone(), realm: realm.clone(), account: device.clone(), role: "admin" },
             Self::ChangeEmail { name: name.clone(), realm: realm.clone(), link: page(&format!("change-email?token={token}")), minutes: 30 },
             Self::EmailChanged {
                 name: name.clone(),

@@ -33,7 +33,7 @@ macro_rules! parts {
 const SHARED: [(&str, &str); 2] =
     [("layout.html", include_str!("../../templates/email/layout.html")), ("parts.html", include_str!("../../templates/email/parts.html"))];
 
-const TEMPLATES: [[(&str, &str); 3]; 12] = [
+const TEMPLATES: [[(&str, &str); 3]; 14] = [
     parts!("verify_email"),
     parts!("account_exists"),
     parts!("reset_password"),
@@ -42,6 +42,8 @@ const TEMPLATES: [[(&str, &str); 3]; 12] = [
     parts!("refresh_reuse"),
     parts!("api_key_leaked"),
     parts!("invitation"),
+    parts!("member_removed"),
+    parts!("role_changed"),
     parts!("change_email"),
     parts!("email_changed"),
     parts!("new_device"),

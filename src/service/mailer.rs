@@ -88,6 +88,17 @@ pub async fn run(app: &App, claimed: &ClaimedJob) -> Result<(), Undelivered> {
             }
             None => None,
         },
+        Job::SendMemberRemoved { user_id, account_id, .. } => {
+            about_account(app, &realm, *user_id, *account_id, |name, realm, account| Message::MemberRemoved { name, realm, account }).await?
+        }
+        Job::SendRoleChanged { user_id, account_id, .. } => match store::memberships::find(&app.db.read, *account_id, *user_id).await? {
+            Some(place) => {
+                let role = place.role.as_str();
+                about_account(app, &realm, *user_id, *account_id, |name, realm, account| Message::RoleChanged { name, realm, account, role }).await?
+            }
+            // Taken out since: another mail says so.
+            None => None,
+        },
         Job::SendInvitation { account_id, invitation_id, .. } => return invitation(app, &realm, owed, *account_id, *invitation_id).await,
         Job::SendNewDevice { user_id, session_id, .. } => {
             about_session(app, &realm, *user_id, *session_id, |name, realm, session, forgot_link| Message::NewDevice {
@@ -138,6 +149,12 @@ async fn about_session(
 ) -> Result<Due> {
     let Some(session) = store::sessions::find(&app.db.read, realm.id, session).await? else { return Ok(None) };
     with_user(app, realm, user, |user| message(user.name.clone(), realm.display_name().to_owned(), session, forgot_link(app, realm))).await
+}
+
+/// A notice about a place in an account.
+async fn about_account(app: &App, realm: &Realm, user: UserId, account: AccountId, message: impl FnOnce(String, String, String) -> Message) -> Result<Due> {
+    let Some(account) = store::accounts::find(&app.db.read, account).await? else { return Ok(None) };
+    with_user(app, realm, user, |user| message(user.name.clone(), realm.display_name().to_owned(), account.name)).await
 }
 
 /// To the new address. Somebody who proved it already gets no mail: nobody learns that they have, and they need not know.

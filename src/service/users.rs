@@ -66,6 +66,16 @@ pub async fn list(app: &App, ctx: &Ctx, after: Option<UserId>, limit: u64) -> Re
     store::users::list(&app.db.read, ctx.realm.id, after, limit).await
 }
 
+/// The realm's user of that address.
+///
+/// # Errors
+/// [`Error::NotPermitted`] for everybody but the operator, [`Error::NotFound`] for an unknown address.
+pub async fn find(app: &App, ctx: &Ctx, email: &str) -> Result<User> {
+    ctx.require_operator()?;
+    let email = Email::parse("email", email)?;
+    store::users::find_by_email(&app.db.read, ctx.realm.id, &email).await?.ok_or(Error::NotFound)
+}
+
 /// The hard lock: ends every session, refuses every login until [`unlock`].
 ///
 /// # Errors

@@ -40,6 +40,37 @@ fn keys_are_made_listed_revoked_and_told_from_other_texts() {
 }
 
 #[test]
+fn members_are_added_listed_changed_and_removed() {
+    let shell = Shell::new();
+    let account = shell.run(&["account", "create", "Acme", "--json"]).code(0).json()["items"][0]["id"].as_str().unwrap().to_owned();
+    for email in ["ada@example.com", "bob@example.com"] {
+        shell.feed(&["user", "create", email, "--name", "Ada"], PASSWORD).code(0);
+    }
+    let member = |args: &[&str]| shell.run(&[&["member"], args, &["--account", &account, "--json"]].concat());
+    let added = member(&["add", "ada@example.com", "owner"]).code(0).json();
+    assert_eq!(members(&added), ["email", "joinedAt", "name", "realm", "role", "userId"]);
+    member(&["add", "bob@example.com", "member"]).code(0);
+    assert_eq!(member(&["add", "bob@example.com", "admin"]).code(1).json()["error"]["code"], "taken");
+    assert_eq!(member(&["set-role", "bob@example.com", "admin"]).code(0).json()["items"][0]["role"], "admin");
+    assert_eq!(member(&["set-role", "bob@example.com", "root"]).code(2).json()["error"]["code"], "validation_failed");
+    assert_eq!(member(&["remove", "ada@example.com"]).code(1).json()["error"]["code"], "last_owner");
+    for args in [&["add", "nobody@example.com", "member"][..], &["remove", "nobody@example.com"]] {
+        assert_eq!(member(args).code(1).json()["error"]["code"], "not_found");
+    }
+    let table = shell.run(&["member", "list", "--account", &account]).code(0).out;
+    assert!(table.lines().count() == 3 && table.contains("owner") && table.contains("bob@example.com"), "{table}");
+    assert_eq!(member(&["remove", "bob@example.com"]).code(0).json()["items"], serde_json::json!([]));
+    assert_eq!(member(&["list"]).code(0).json()["items"].as_array().unwrap().len(), 1);
+    assert_eq!(member(&["remove", "bob@example.com"]).code(1).json()["error"]["code"], "not_found");
+    // Three is what a free account may have.
+    for (number, code) in [(1, 0), (2, 0), (3, 1)] {
+        let email = format!("more-{number}@example.com");
+        shell.feed(&["user", "create", &email, "--name", "More"], PASSWORD).code(0);
+        member(&["add", &email, "member"]).code(code);
+    }
+}
+
+#[test]
 fn accounts_are_made_listed_and_moved() {
     let shell = Shell::new();
     let made = shell.run(&["account", "create", "Acme", "--json"]).code(0).json();

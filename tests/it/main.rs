@@ -29,6 +29,7 @@ mod limits;
 mod listener;
 mod login;
 mod mail;
+mod member_pages;
 mod member_races;
 mod members;
 mod metrics;

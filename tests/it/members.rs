@@ -196,6 +196,35 @@ on_both!(from_above_one_decides_and_a_key_never, |app| {
     client.invite(&below, "x@example.com", "member").await.assert_problem(403, "account_disabled");
 });
 
+on_both!(who_lost_a_place_or_got_another_role_hears_of_it, |app| {
+    let (ada, admin, member) = team(&app).await;
+    let client = app.anonymous().bearer(&ada.user.access);
+    let mails = async |email: &str| {
+        app.run_jobs().await;
+        app.mails(email).await.len()
+    };
+    let before = (mails("member@example.com").await, mails("admin@example.com").await, mails("ada@example.com").await);
+    client.set_role(&ada.account, &member.id, "admin").await.assert(200);
+    client.set_role(&ada.account, &member.id, "admin").await.assert(200);
+    assert_eq!(mails("member@example.com").await, before.0 + 1, "what changed nothing is no news");
+    let mail = app.last_mail("member@example.com").await;
+    assert!(mail.0.subject.contains("another role") && mail.0.text.contains("You are administrator there now"), "{}", mail.0.text);
+    client.remove_member(&ada.account, &member.id).await.assert(204);
+    assert_eq!(mails("member@example.com").await, before.0 + 2);
+    let mail = app.last_mail("member@example.com").await;
+    assert!(mail.0.subject.contains("no longer a member") && mail.0.text.contains("Test Person"), "{}", mail.0.text);
+    // Who leaves knows that they did, and nobody else is told.
+    app.anonymous().bearer(&admin.access).remove_member(&ada.account, &admin.id).await.assert(204);
+    assert_eq!((mails("admin@example.com").await, mails("ada@example.com").await), (before.1, before.2));
+    // Of two changes in a row the last is told, and of one that was overtaken by a removal only that.
+    let joined = app.joined(&ada.user.access, &ada.account, "quick@example.com", "member").await;
+    let before = mails("quick@example.com").await;
+    client.set_role(&ada.account, &joined.id, "admin").await.assert(200);
+    client.remove_member(&ada.account, &joined.id).await.assert(204);
+    assert_eq!(mails("quick@example.com").await, before + 1);
+    assert!(app.last_mail("quick@example.com").await.0.subject.contains("no longer a member"));
+});
+
 on_both!(every_change_is_in_the_trail, |app| {
     let (ada, admin, member) = team(&app).await;
     let client = app.anonymous().bearer(&ada.user.access);

@@ -10,7 +10,7 @@ use poem::{
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{csrf::Tie, flow::Notice, guest::Guest, sign_in::Arrival, visit::Visit};
+use super::{csrf::Tie, flow::Notice, guest::Guest, members, sign_in::Arrival, visit::Visit};
 use crate::{
     domain::{Error, user::User},
     http::{
@@ -107,6 +107,7 @@ async fn page(mut visit: Visit<'_>, status: StatusCode, typed: Typed, notice: Op
         last_used_at: listed.session.last_used_at,
         current: listed.current,
     });
+    let teams = members::teams(&visit, &profile).await?;
     let content = AccountPage {
         realm: visit.realm_name(),
         csrf: visit.form(Tie::Session),
@@ -117,19 +118,25 @@ async fn page(mut visit: Visit<'_>, status: StatusCode, typed: Typed, notice: Op
         erase: visit.href("/ui/account/erase"),
         min: visit.ctx.realm.settings.password_min,
         sessions: sessions.collect(),
+        teams,
         notice,
         faults,
     };
     Ok(visit.page(status, &content))
 }
 
+/// The page with what was wrong with a form that is handled elsewhere.
+pub(super) async fn with_faults(visit: Visit<'_>, status: StatusCode, faults: Vec<Fault>) -> Result<Response> {
+    page(visit, status, Typed::default(), None, faults).await
+}
+
 /// A form of this page; the person may have been signed out meanwhile.
-async fn posted<'a>(req: &'a Request, guest: Guest, csrf: &str) -> Result<Result<Visit<'a>, Response>> {
+pub(super) async fn posted<'a>(req: &'a Request, guest: Guest, csrf: &str) -> Result<Result<Visit<'a>, Response>> {
     let visit = Visit::posted(req, guest, csrf, Tie::Session).await?;
     Ok(if visit.is_signed_in() { Ok(visit) } else { Err(visit.go("/ui/sign-in")) })
 }
 
-fn done(mut visit: Visit<'_>, notice: Notice) -> Response {
+pub(super) fn done(mut visit: Visit<'_>, notice: Notice) -> Response {
     visit.leave_notice(notice);
     visit.go("/ui/account")
 }

@@ -37,6 +37,10 @@ pub(super) enum Notice {
     PasswordChanged,
     /// Another session is over.
     SessionEnded,
+    /// Somebody was taken out of an account.
+    MemberRemoved,
+    /// Somebody is something else in an account.
+    RoleChanged,
     /// The person has a place in an account.
     Joined,
     /// The same, with a user that was made for it.
@@ -54,6 +58,8 @@ impl Notice {
             Self::SignedOutEverywhere => "page.told.signed_out_everywhere",
             Self::EmailChangeComing => "page.told.email_change_coming",
             Self::ProfileSaved => "page.told.profile_saved",
+            Self::MemberRemoved => "page.told.member_removed",
+            Self::RoleChanged => "page.told.role_changed",
             Self::PasswordChanged => "page.told.password_changed",
             Self::SessionEnded => "page.told.session_ended",
             Self::Joined => "page.told.joined",

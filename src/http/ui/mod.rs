@@ -12,6 +12,7 @@ mod erase;
 mod flow;
 mod guest;
 mod invitation;
+mod members;
 mod pages;
 mod sign_in;
 mod sign_up;
@@ -21,5 +22,5 @@ use poem::Route;
 
 /// Adds all pages.
 pub(super) fn routes(route: Route) -> Route {
-    erase::routes(account::routes(change_email::routes(invitation::routes(sign_up::routes(sign_in::routes(pages::routes(route)))))))
+    members::routes(erase::routes(account::routes(change_email::routes(invitation::routes(sign_up::routes(sign_in::routes(pages::routes(route))))))))
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use minijinja::{Value, context};
 
-use super::{Fault, Page, View, told};
+use super::{Fault, Page, TeamItem, View, members, told};
 use crate::domain::language::Language;
 
 /// What stands in the fields of the profile.
@@ -33,7 +33,7 @@ pub(crate) struct SessionItem {
 }
 
 /// `GET /ui/account`. Each of its forms posts to an address of its own below, with `csrf`: `profile`, `email`, `password`,
-/// `sessions/end` (with `id`), `sessions/end-all` and `export`; the one of the header to `/ui/sign-out`.
+/// `sessions/end` (with `id`), `sessions/end-all` and `export`, those of [`TeamItem`]; the one of the header to `/ui/sign-out`.
 #[derive(Clone, Debug)]
 pub(crate) struct AccountPage {
     /// Display name of the realm.
@@ -54,6 +54,8 @@ pub(crate) struct AccountPage {
     pub(crate) min: usize,
     /// Newest first.
     pub(crate) sessions: Vec<SessionItem>,
+    /// The accounts that they look after.
+    pub(crate) teams: Vec<TeamItem>,
     /// Good news from the page before.
     pub(crate) notice: Option<String>,
     /// What was wrong with the last post.
@@ -79,6 +81,7 @@ impl Page for AccountPage {
             new_email => self.new_email.as_str(),
             erase => self.erase.as_str(),
             min => self.min,
+            teams => self.teams.iter().map(members::team).collect::<Vec<_>>(),
             sessions => self.sessions.iter().map(session).collect::<Vec<_>>(),
             notice => self.notice.as_deref(),
             faults => told(&self.faults),

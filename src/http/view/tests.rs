@@ -1,5 +1,6 @@
 //! Tests of `view.rs`: every page renders strictly, keeps what people typed harmless, and says what a form needs.
 
+use crate::domain::user::Role;
 use chrono::DateTime;
 
 use super::*;
@@ -59,6 +60,9 @@ fn pages_in(language: Language, text: &str) -> Vec<(&'static str, String)> {
         notice: Some(own()),
         faults,
     };
+    let person = |offered: Vec<Role>, me| PersonItem { id: own(), name: own(), email: own(), role: Role::Admin, offered, me };
+    let people = vec![person(vec![], true), person(vec![Role::Admin, Role::Member], false)];
+    let team = TeamItem { id: own(), name: own(), people, more: true };
     let session = |current| SessionItem { id: own(), device: own(), ip: own(), created_at: at, last_used_at: at, current };
     let account = AccountPage {
         realm: own(),
@@ -70,6 +74,7 @@ fn pages_in(language: Language, text: &str) -> Vec<(&'static str, String)> {
         erase: "/ui/account/erase".to_owned(),
         min: 8,
         sessions: vec![session(true), session(false)],
+        teams: vec![team.clone(), TeamItem { more: false, ..team }],
         notice: Some(own()),
         faults: vec![Fault { field: "phone".to_owned(), text: own() }],
     };
@@ -88,7 +93,7 @@ fn pages_in(language: Language, text: &str) -> Vec<(&'static str, String)> {
         page(views, "code", &code),
         page(views, "code-unknown", &CodePage { email: None, sign_up: None, notice: None, faults: vec![], ..code.clone() }),
         page(views, "account", &account),
-        page(views, "account-plain", &AccountPage { notice: None, faults: vec![], ..account.clone() }),
+        page(views, "account-plain", &AccountPage { notice: None, faults: vec![], teams: vec![], ..account.clone() }),
         page(
             views,
             "erase",
