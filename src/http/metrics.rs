@@ -148,6 +148,7 @@ async fn database(app: &App, text: &mut Text) {
     for (pool, usage) in &usage {
         text.value("realmgate_database_connections_max", &[("pool", pool)], usage.most);
     }
+    text.one("counter", "realmgate_database_statements_total", "Statements that were sent to the database.", app.db.statements());
     text.metric("counter", "realmgate_jobs_total", "Attempts at jobs, of which most are mails, and what became of them.");
     for ((kind, outcome), count) in app.meters.jobs() {
         text.value("realmgate_jobs_total", &[("kind", kind), ("outcome", outcome)], count);

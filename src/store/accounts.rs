@@ -24,7 +24,8 @@ super::entity!("accounts" {
     created_at: Instant,
     updated_at: Instant,
 });
-use entity::{ActiveModel, Column, Entity, Model};
+use entity::ActiveModel;
+pub(super) use entity::{Column, Entity, Model};
 
 /// The closure of the tree: every ancestor of every account, itself included at depth 0.
 mod path {
@@ -38,7 +39,7 @@ mod path {
     pub(super) use entity::{ActiveModel, Column, Entity};
 }
 
-mod plan {
+pub(super) mod plan {
     super::super::entity!("plans" {
         #[sea_orm(primary_key, auto_increment = false)]
         id: String,
@@ -48,10 +49,11 @@ mod plan {
         max_members: i32,
         max_webhooks: i32,
     });
-    pub(super) use entity::{ActiveModel, Column, Entity, Model};
+    pub(super) use entity::ActiveModel;
+    pub(in crate::store) use entity::{Column, Entity, Model};
 }
 
-fn account(row: Model) -> Result<Account> {
+pub(super) fn account(row: Model) -> Result<Account> {
     Ok(Account {
         id: row.id,
         parent_id: row.parent_id,
@@ -62,7 +64,7 @@ fn account(row: Model) -> Result<Account> {
     })
 }
 
-fn plan(row: plan::Model) -> Plan {
+pub(super) fn plan(row: plan::Model) -> Plan {
     Plan {
         id: row.id,
         requests_per_minute: row.requests_per_minute,

@@ -1,7 +1,6 @@
 //! API keys. Only the hash of a key's secret is here.
 //!
-//! A key is looked up by account and id, except where it is shown as a credential: then its id is all that is known, and
-//! its secret proves the rest.
+//! A key is looked up by account and id, except where it is shown as a credential, see `shown_keys`.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -39,7 +38,8 @@ super::entity!("api_keys" {
     created_at: Instant,
     updated_at: Instant,
 });
-use entity::{ActiveModel, Column, Entity, Model};
+use entity::ActiveModel;
+pub(super) use entity::{Column, Entity, Model};
 
 fn words(list: &str) -> Vec<String> {
     list.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()
@@ -49,7 +49,7 @@ fn networks(list: &[ipnet::IpNet]) -> String {
     list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
-fn key(row: Model) -> Result<ApiKey> {
+pub(super) fn key(row: Model) -> Result<ApiKey> {
     let allowlist = row.ip_allowlist.split(' ').filter(|word| !word.is_empty());
     let networks = allowlist.map(|word| word.parse().map_err(|_| super::unknown_word("api_keys.ip_allowlist", word)));
     Ok(ApiKey {
@@ -156,15 +156,6 @@ pub async fn insert(db: &impl ConnectionTrait, key: &ApiKey, secret_hash: &str) 
 /// What the database says.
 pub async fn find(db: &impl ConnectionTrait, account: AccountId, id: ApiKeyId) -> Result<Option<ApiKey>> {
     Entity::find_by_id(id).filter(Column::AccountId.eq(account)).one(db).await?.map(key).transpose()
-}
-
-/// A key that somebody shows as a credential, by its id and the SHA-256 of its secret in hex: good or ended, or `None` for
-/// an id that is none and for a wrong secret alike, after the same work.
-///
-/// # Errors
-/// What the database says.
-pub async fn find_shown(db: &impl ConnectionTrait, id: ApiKeyId, secret_hash: &str) -> Result<Option<ApiKey>> {
-    Entity::find_by_id(id).filter(Column::SecretHash.eq(secret_hash)).one(db).await?.map(key).transpose()
 }
 
 /// An account's keys in the order of their making, revoked ones too.

@@ -109,6 +109,12 @@ impl Db {
         vec![("read", self.read.usage()), ("write", self.write.usage())]
     }
 
+    /// How many statements were sent so far.
+    #[must_use]
+    pub fn statements(&self) -> u64 {
+        if self.is_postgres() { self.read.statements() } else { self.read.statements() + self.write.statements() }
+    }
+
     /// Closes all connections, so that SQLite folds its journal into the file.
     ///
     /// # Errors

@@ -32,6 +32,7 @@ pub mod primitive;
 pub mod realms;
 pub mod revocations;
 pub mod sessions;
+pub mod shown_keys;
 pub mod signing_keys;
 pub mod sweep;
 pub mod transaction;

@@ -98,11 +98,18 @@ pub struct Pool {
     inner: DatabaseConnection,
     patience: Duration,
     doubt: Doubt,
+    statements: Arc<AtomicU64>,
 }
 
 impl Pool {
     pub(super) fn new(inner: DatabaseConnection, patience: Duration, doubt: Doubt) -> Self {
-        Self { inner, patience, doubt }
+        Self { inner, patience, doubt, statements: Arc::default() }
+    }
+
+    /// How many statements went over it, those of its transactions among them.
+    #[must_use]
+    pub fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
     }
 
     /// The same pool for work that nobody waits for: a call may take as long as the server lets it.
@@ -129,7 +136,7 @@ impl Pool {
     pub(super) async fn begin(&self) -> Result<Transaction, DbErr> {
         let options = TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..TransactionOptions::default() };
         let inner = within(self.patience, &self.doubt, self.inner.begin_with_options(options)).await?;
-        Ok(Transaction { inner, patience: self.patience, doubt: self.doubt.clone() })
+        Ok(Transaction { inner, patience: self.patience, doubt: self.doubt.clone(), statements: Arc::clone(&self.statements) })
     }
 
     pub(super) async fn close(&self) -> Result<(), DbErr> {
@@ -157,6 +164,7 @@ pub struct Transaction {
     inner: DatabaseTransaction,
     patience: Duration,
     doubt: Doubt,
+    statements: Arc<AtomicU64>,
 }
 
 impl Transaction {
@@ -194,18 +202,22 @@ macro_rules! bounded {
             }
 
             async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+                self.statements.fetch_add(1, Ordering::Relaxed);
                 within(self.patience, &self.doubt, self.inner.execute_raw(statement)).await
             }
 
             async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+                self.statements.fetch_add(1, Ordering::Relaxed);
                 within(self.patience, &self.doubt, self.inner.execute_unprepared(sql)).await
             }
 
             async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+                self.statements.fetch_add(1, Ordering::Relaxed);
                 within(self.patience, &self.doubt, self.inner.query_one_raw(statement)).await
             }
 
             async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+                self.statements.fetch_add(1, Ordering::Relaxed);
                 within(self.patience, &self.doubt, self.inner.query_all_raw(statement)).await
             }
         }

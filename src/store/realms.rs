@@ -27,7 +27,8 @@ super::entity!("realms" {
     created_at: Instant,
     updated_at: Instant,
 });
-use entity::{ActiveModel, Column, Entity, Model};
+use entity::ActiveModel;
+pub(super) use entity::{Column, Entity, Model};
 
 mod host {
     super::super::entity!("realm_hosts" {
@@ -39,7 +40,7 @@ mod host {
     pub(super) use entity::{ActiveModel, Column, Entity};
 }
 
-fn realm(row: Model) -> Result<Realm> {
+pub(super) fn realm(row: Model) -> Result<Realm> {
     Ok(Realm {
         id: row.id,
         account_id: row.account_id,

@@ -193,6 +193,30 @@ on_both!(a_siege_leaves_known_devices_alone_and_costs_new_ones_a_mail, |app| {
     try_from(app.app(), "192.0.2.99", EMAIL, PASSWORD, Some(&device)).await.expect("a device stays known");
 });
 
+on_both!(five_minutes_of_guessing_lock_nobody_out, |app| {
+    app.user(EMAIL).await;
+    let known = app.anonymous().log_in(EMAIL, PASSWORD).await.at("/deviceToken");
+    let mut signed_in = 0;
+    // Twenty addresses, ten guesses a second between them.
+    for second in 0..300_u32 {
+        for guess in 0..10 {
+            refused(try_from(app.app(), &format!("198.51.100.{}", (second * 10 + guess) % 20), EMAIL, OTHER, None).await);
+        }
+        if second % 15 == 0 {
+            try_from(app.app(), "192.0.2.50", EMAIL, PASSWORD, Some(&known)).await.expect("a known device");
+            signed_in += 1;
+        }
+        app.advance(TimeDelta::seconds(1));
+    }
+    assert_eq!(signed_in, 20, "of 20");
+    // A new device is in by the mailed link, with nobody's help.
+    refused(try_from(app.app(), "192.0.2.77", EMAIL, PASSWORD, None).await);
+    app.run_jobs().await;
+    let token = links(&app).await.pop().expect("a link").token();
+    let device = app.anonymous().post_owned("/api/v1/auth/unlock-sign-in", json!({ "token": token })).await.assert(200).at("/deviceToken");
+    try_from(app.app(), "192.0.2.77", EMAIL, PASSWORD, Some(&device)).await.expect("the device that followed the link");
+});
+
 on_both!(a_welcome_address_pauses_like_every_other, |app| {
     app.user(EMAIL).await;
     let token = link_after_a_siege(&app, "localhost", EMAIL).await;

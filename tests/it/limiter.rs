@@ -11,17 +11,20 @@ use chrono::{TimeDelta, Utc};
 use proptest::prelude::*;
 use realmgate::{
     domain::{
-        clock::Clock as _,
+        clock::{Clock, ManualClock},
         id::AccountId,
         limit::{Ask, Key, Rule, Standing},
     },
-    limiter::{Memory, memory::MOST_BUCKETS},
+    limiter::{Limiter, Memory, Shared, memory::MOST_BUCKETS},
 };
 use uuid::Uuid;
 
 use crate::{
     on_both_books,
-    support::{at_once::at_once, books::Books},
+    support::{
+        at_once::at_once,
+        books::{Books, own_prefix, redis_url},
+    },
 };
 
 fn account(number: u128, limit: u32) -> Ask {
@@ -96,6 +99,46 @@ on_both_books!(at_a_windows_edge_no_span_of_a_minute_holds_more, |books| {
     let minutes = f64::from(u32::try_from(books.clock.now().timestamp() - crate::support::start().timestamp()).unwrap()) / 60.0;
     assert!(f64::from(total) >= 0.95 * 100.0 * minutes.floor(), "{total} in {minutes} minutes");
 });
+
+/// Two nodes with the books in one Redis, on one clock.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_hold_a_limit_over_a_minutes_edge() {
+    let Some(url) = redis_url() else { return };
+    let (clock, prefix) = (Arc::new(ManualClock::new(crate::support::start())), own_prefix());
+    let node = || {
+        let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
+        Arc::new(Limiter::Shared(Shared::new(&url, &prefix, Some(clock)).unwrap()))
+    };
+    let nodes = [node(), node()];
+    let demand = async |ask: Ask| -> u32 {
+        let each = (ask.limit + 200).div_ceil(20);
+        let admitted = at_once(20, |number| {
+            let (node, now) = (Arc::clone(&nodes[number % 2]), clock.now());
+            async move {
+                let mut admitted = 0;
+                for _ in 0..each {
+                    admitted += u32::from(node.take(&[ask], 1, now).await[0].admitted);
+                }
+                admitted
+            }
+        });
+        admitted.await.iter().sum()
+    };
+    for limit in [100, 500, 2_000, 10_000] {
+        // Half a second before a full minute of the clock on the wall.
+        let to_edge = 60_000 - clock.now().timestamp_millis().rem_euclid(60_000);
+        clock.advance(TimeDelta::milliseconds(to_edge + 59_500));
+        let ask = account(u128::from(limit), limit);
+        assert_eq!(demand(ask).await, limit);
+        for past in [600, 1_000, 27_000, 31_300] {
+            clock.advance(TimeDelta::milliseconds(past));
+            assert_eq!(demand(ask).await, 0, "{limit}: {} s after the burst", past / 1_000);
+        }
+        clock.advance(TimeDelta::milliseconds(1_100));
+        assert_eq!(demand(ask).await, limit, "a minute and a slot later all of it");
+    }
+    assert_eq!(nodes.iter().map(|node| node.judged_alone()).sum::<u64>(), 0, "Redis was there all the time");
+}
 
 on_both_books!(costs_count_and_a_look_costs_nothing, |books| {
     let ask = account(1, 10);

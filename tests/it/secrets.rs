@@ -136,6 +136,7 @@ async fn every_flow(server: &Server, sink: &Sink, secrets: &mut Secrets) {
     post("/auth/password/reset", "", json!({ "token": reset, "newPassword": THIRD }), 204).await;
     post("/auth/password/reset", "", json!({ "token": reset, "newPassword": WRONG }), 400).await;
     let last = secrets.keep(&post("/auth/login", "", login(THIRD), 200).await);
+    keys_and_invitations(server, sink, secrets, &last.access).await;
     post("/me/email", &last.access, json!({ "email": NEXT, "password": WRONG }), 403).await;
     post("/me/email", &last.access, json!({ "email": NEXT, "password": THIRD }), 202).await;
     let confirm = secrets.keep_mail(&mail_with(sink, "/ui/change-email?token=").await);
@@ -154,6 +155,47 @@ async fn every_flow(server: &Server, sink: &Sink, secrets: &mut Secrets) {
     post("/auth/signup", "", person(FIRST), 202).await;
     let erase = server.http.delete(format!("{}/api/v1/me", server.url)).bearer_auth(&leaver.access);
     assert_eq!(erase.json(&json!({ "password": THIRD })).send().await.unwrap().status(), 204);
+}
+
+/// Every use of an API key and of an invitation, refused ones too.
+async fn keys_and_invitations(server: &Server, sink: &Sink, secrets: &mut Secrets, access: &str) {
+    let accounts: Value = server.get("/api/v1/accounts", access).await.unwrap().json().await.unwrap();
+    let account = format!("/api/v1/accounts/{}", accounts["items"][0]["id"].as_str().unwrap());
+    let post = async |path: &str, bearer: &str, body: Value, wanted: u16| {
+        let (status, reply) = server.post(path, bearer, &body).await;
+        assert_eq!(status, wanted, "{path}: {reply}");
+        reply
+    };
+    let keys = format!("{account}/api-keys");
+    let body = json!({ "name": "Canary", "scopes": ["chat:read", "credentials:verify"] });
+    let made = post(&keys, access, body, 201).await;
+    let (first, id) = (made["key"].as_str().unwrap(), made["apiKey"]["id"].as_str().unwrap());
+    let next = post(&format!("{keys}/{id}/rotate"), access, json!({ "overlapSeconds": 60 }), 201).await["key"].as_str().unwrap().to_owned();
+    secrets.tokens.extend([first.to_owned(), next.clone()]);
+    for key in [first, next.as_str()] {
+        for (path, status) in [("/gateway/nginx?scope=chat:read", 204), ("/gateway/nginx?scope=x", 403), ("/gateway/envoy/-/x", 200), ("/api/v1/me", 403)] {
+            assert_eq!(server.status(path, key).await, status, "{path}");
+        }
+        assert_eq!(server.status(&format!("/gateway/nginx?key={key}"), "").await, 401);
+        assert_eq!(server.status(&format!("/gateway/envoy/{key}"), key).await, 403);
+        assert_eq!(server.status(&format!("/{key}"), &format!("{key}x")).await, 404);
+        assert_eq!(server.status("/gateway/nginx", &format!("{key}x")).await, 401);
+        for (body, status) in [(json!({ "credential": key }), 200), (json!({ "credential": [key] }), 400), (json!({ "credential": key, "ip": key }), 422)] {
+            post("/api/v1/verify", key, body, status).await;
+        }
+        let form = server.http.post(format!("{}/api/v1/introspect", server.url)).bearer_auth(key).body(format!("token={key}"));
+        assert_eq!(form.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap().status(), 200);
+    }
+    post("/api/v1/api-keys/leaked", "", json!({ "key": next }), 202).await;
+    post("/api/v1/api-keys/leaked", "", json!({ "key": [next] }), 400).await;
+    assert_eq!(server.status("/gateway/nginx", &next).await, 401);
+    post(&format!("{account}/invitations"), access, json!({ "email": "guest@example.com", "role": "member" }), 201).await;
+    let token = secrets.keep_mail(&mail_with(sink, "/ui/invitation?token=").await);
+    assert_eq!(server.status(&format!("/ui/invitation?token={token}"), "").await, 200);
+    post("/api/v1/invitations/accept", access, json!({ "token": token }), 403).await;
+    post("/api/v1/invitations/sign-up", "", json!({ "token": token, "name": "Guest", "password": SHORT }), 422).await;
+    post("/api/v1/invitations/sign-up", "", json!({ "token": token, "name": "Guest", "password": THIRD }), 201).await;
+    post("/api/v1/invitations/sign-up", "", json!({ "token": token, "name": "Guest", "password": THIRD }), 400).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -178,7 +220,7 @@ async fn no_secret_stands_in_log_or_database() {
     // The search finds what is there: the log has its lines and the database its addresses.
     assert!(count(&log, "\"level\":\"DEBUG\"") > 0 && count(&log, "request_id") > 10);
     assert!(count(&files, EMAIL) > 0 && count(&files, "$argon2id$") > 0);
-    assert!(secrets.tokens.len() > 10 && secrets.mailed.len() == 10);
+    assert!(secrets.tokens.len() > 10 && secrets.mailed.len() == 11);
 
     let tokens = secrets.tokens.iter().chain(&secrets.mailed).map(String::as_str);
     for secret in [FIRST, SECOND, THIRD, WRONG, SHORT].into_iter().chain(tokens) {

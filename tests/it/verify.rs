@@ -7,10 +7,16 @@ use realmgate::{
 };
 use serde_json::{Value, json};
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, Ordering},
+};
+
 use crate::{
     on_both,
     support::{
         Client, Reply, TestApp,
+        at_once::at_once,
         keys::{Key, Owner, keys_of, plain_key},
         people::with,
     },
@@ -306,6 +312,104 @@ on_both!(introspection_speaks_rfc_7662, |app| {
     client.form("/api/v1/introspect", &[]).await.assert_problem(400, "invalid_request");
     client.form("/api/v1/introspect", &[("token", "a"), ("token", "b")]).await.assert_problem(400, "invalid_request");
     client.post("/api/v1/introspect", &json!({ "token": key.text })).await.assert_problem(415, "unsupported_media_type");
+});
+
+on_both!(a_key_never_seen_costs_one_read_and_a_known_one_none, |app| {
+    let ada = ada(&app).await;
+    let acme = "acme.example.com";
+    realms::create(app.app(), &app.operator().await, ada.account.parse().unwrap(), acme, RealmSettings::default()).await.unwrap();
+    let below = app.anonymous().bearer(&ada.user.access).post("/api/v1/accounts", &json!({ "name": "B", "parentId": ada.account })).await.assert(201).at("/id");
+    let elsewhere = app.user_in(acme, "bob@example.com").await;
+    app.place(&below, acme, &elsewhere.id, Role::Owner).await;
+    let keys = [
+        make(&app, &ada, &plain_key()).await,
+        make(&app, &ada, &with(&plain_key(), "rateLimit", json!(5))).await,
+        Key::of(app.anonymous().bearer(&elsewhere.access).make_key(&below, &plain_key()).await),
+    ];
+    // A node that has just been started knows nothing.
+    let node = app.join(5).await;
+    let reads = async |text: &str, status: u16| {
+        let before = node.app.db.statements();
+        node.anonymous().bearer(text).get("/gateway/nginx?scope=chat:read").await.assert(status);
+        node.app.db.statements() - before
+    };
+    for key in &keys {
+        assert_eq!((reads(&key.text, 204).await, reads(&key.text, 204).await), (1, 0));
+    }
+    let wrong = format!("{}{}", &keys[0].text[..27], &keys[1].text[27..]);
+    assert_eq!(reads(&wrong, 401).await, 0, "a wrong checksum");
+    let entropy = realmgate::crypto::entropy::SeededEntropy::new(77);
+    let id = realmgate::domain::id::ApiKeyId::new(app.now(), &entropy);
+    let unknown = realmgate::domain::api_key::KeyText::mint("conv", false, id, &entropy).reveal();
+    assert_eq!((reads(&unknown, 401).await, reads(&unknown, 401).await), (1, 0), "that there is none is remembered too");
+});
+
+on_both!(many_at_once_get_what_a_key_has_left_and_no_more, |app| {
+    let ada = ada(&app).await;
+    let key = make(&app, &ada, &with(&plain_key(), "rateLimit", json!(20))).await;
+    let node = Arc::new(app.join(2).await);
+    let admitted = at_once(60, |_| {
+        let (node, access, text) = (Arc::clone(&node), ada.user.access.clone(), key.text.clone());
+        async move { ask(&node.anonymous().bearer(&access), &text).await.at("/code") }
+    })
+    .await;
+    assert_eq!(admitted.iter().filter(|code| *code == "valid").count(), 20);
+    assert_eq!(admitted.iter().filter(|code| *code == "rate_limited").count(), 40);
+});
+
+on_both!(a_plan_lowered_in_mid_burst_admits_nobody_any_more, |app| {
+    let ada = ada(&app).await;
+    let key = make(&app, &ada, &plain_key()).await;
+    let node = Arc::new(app.join(2).await);
+    let set = async |requests| {
+        let change = realmgate::domain::account::PlanChange { requests_per_minute: Some(requests), ..Default::default() };
+        realmgate::service::plans::change(&node.app, &app.operator().await, "starter", change).await.unwrap();
+    };
+    set(500).await;
+    // More than will be allowed is used already.
+    for _ in 0..150 {
+        node.anonymous().bearer(&key.text).get("/gateway/nginx").await.assert(204);
+    }
+    let (lowered, late) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+    let burst = at_once(20, |_| {
+        let (node, text, lowered, late) = (Arc::clone(&node), key.text.clone(), Arc::clone(&lowered), Arc::clone(&late));
+        async move {
+            for _ in 0..40 {
+                let after = lowered.load(Ordering::Acquire);
+                let status = node.anonymous().bearer(&text).get("/gateway/nginx").await.status.as_u16();
+                assert!([204, 429].contains(&status), "{status}");
+                late.fetch_add(u32::from(after && status == 204), Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    tokio::join!(burst, async {
+        set(100).await;
+        lowered.store(true, Ordering::Release);
+    });
+    assert_eq!(late.load(Ordering::Relaxed), 0);
+    let refused = node.anonymous().bearer(&key.text).get("/gateway/nginx").await.assert_problem(429, "rate_limited");
+    assert_eq!(refused.header("x-ratelimit-limit"), "100");
+});
+
+on_both!(no_answer_holds_a_keys_secret_or_hash_at_any_depth, |app| {
+    let ada = ada(&app).await;
+    let key = make(&app, &ada, &json!({ "name": "V", "scopes": ["credentials:verify"] })).await;
+    let hash = app.sql("SELECT secret_hash AS v FROM api_keys").await.remove(0);
+    let member = app.user("member@example.com").await;
+    app.place(&ada.account, "localhost", &member.id, Role::Member).await;
+    let mut asked = 0;
+    for operation in crate::support::spec::operations().into_iter().filter(|operation| operation.method == poem::http::Method::GET) {
+        let ids = [("id", ada.account.as_str()), ("key_id", key.id.as_str()), ("user_id", member.id.as_str()), ("invitation_id", key.id.as_str())];
+        for access in [&ada.user.access, &member.access, &key.text] {
+            let reply = app.anonymous().bearer(access).get(&operation.with(&ids)).await;
+            let text = reply.text();
+            assert!(!text.contains(&key.text) && !text.contains(&key.text[27..70]) && !text.contains(&hash), "{}: {text}", operation.id);
+            assert!(!text.to_ascii_lowercase().contains("secret") && !text.contains("hash\":"), "{}: {text}", operation.id);
+            asked += u32::from(reply.status.is_success());
+        }
+    }
+    assert!(asked > 15, "{asked}");
 });
 
 on_both!(unknown_keys_fill_no_memory, |app| {
