@@ -10,17 +10,19 @@ use poem_openapi::{__private::UrlQuery, OpenApi};
 /// Documented operations in front of the router that knows all routes.
 pub(super) struct Dispatch<E> {
     exact: HashMap<String, HashMap<Method, BoxEndpoint<'static>>>,
+    any_method: HashMap<&'static str, BoxEndpoint<'static>>,
     rest: E,
 }
 
 impl<E: Endpoint> Dispatch<E> {
-    /// Puts the operations of `api`, mounted below `base`, in front of `rest`, which must serve them too.
-    pub(super) fn new(base: &str, api: impl OpenApi, rest: E) -> Self {
+    /// Puts the operations of `api`, mounted below `base`, and what answers at a path whatever the method is, in front of
+    /// `rest`, which must serve them too.
+    pub(super) fn new(base: &str, api: impl OpenApi, any_method: HashMap<&'static str, BoxEndpoint<'static>>, rest: E) -> Self {
         let mut routes = HashMap::new();
         api.add_routes(&mut routes);
         let plain = routes.into_iter().filter(|(path, _)| !path.contains([':', '*', '<']));
         let exact = plain.map(|(path, methods)| (format!("{base}{}", path.trim_end_matches('/')), methods)).collect();
-        Self { exact, rest }
+        Self { exact, any_method, rest }
     }
 }
 
@@ -28,6 +30,9 @@ impl<E: Endpoint> Endpoint for Dispatch<E> {
     type Output = Response;
 
     async fn call(&self, mut req: Request) -> Result<Response> {
+        if let Some(endpoint) = self.any_method.get(req.uri().path()) {
+            return endpoint.call(req).await;
+        }
         let Some(operation) = self.exact.get(req.uri().path()).and_then(|methods| methods.get(req.method())) else {
             // Boxed, so that the short way does not carry the long one's weight.
             return Ok(Box::pin(self.rest.call(req)).await?.into_response());

@@ -47,7 +47,7 @@ use crate::{
 };
 
 /// Methods of the routes that stand in no OpenAPI document.
-const PLAIN_ROUTES: [(&str, &[&str]); 36] = [
+const PLAIN_ROUTES: [(&str, &[&str]); 44] = [
     ("/.well-known/change-password", &["GET"]),
     ("/.well-known/security.txt", &["GET"]),
     ("/healthz/live", &["GET"]),
@@ -80,8 +80,17 @@ const PLAIN_ROUTES: [(&str, &[&str]); 36] = [
     ("/ui/account/password", &["POST"]),
     ("/ui/account/sessions/end", &["POST"]),
     ("/ui/account/sessions/end-all", &["POST"]),
+    ("/ui/account/members/role", &["POST"]),
+    ("/ui/account/members/remove", &["POST"]),
     ("/ui/account/export", &["POST"]),
     ("/ui/account/erase", &["GET", "POST"]),
+    ("/ui/invitation", &["GET", "POST"]),
+    ("/ui/invitation/accept", &["POST"]),
+    // Whatever method the request has that a proxy asks about.
+    ("/gateway/nginx", &["GET"]),
+    ("/gateway/traefik", &["GET"]),
+    ("/gateway/envoy/{scopes}", &["GET"]),
+    ("/gateway/envoy/{scopes}/{rest}", &["GET"]),
     ("/dev/mailbox", &["GET"]),
     ("/dev/mailbox/messages", &["GET"]),
 ];
@@ -106,7 +115,8 @@ pub fn endpoint(app: &Arc<App>, log: AccessLog) -> Result<impl Endpoint<Output =
         route = metrics::routes(route);
     }
     let route = route.nest(native::BASE, native::api());
-    let inner = dispatch::Dispatch::new(native::BASE, native::operations(), route.data(Arc::clone(&views)).data(ExportDocument(native::export_document)));
+    let rest = route.data(Arc::clone(&views)).data(ExportDocument(native::export_document));
+    let inner = dispatch::Dispatch::new(native::BASE, native::operations(), gateway::hot(), rest);
     let routes = edge::RouteTable { operations: operations(), methods: methods() };
     app.meters.traffic.open(routes.methods.iter().map(|(pattern, _)| pattern.clone()));
     Ok(edge::Edge { inner, app: Arc::clone(app), views, log, routes })

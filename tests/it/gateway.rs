@@ -15,6 +15,7 @@ use crate::{
     on_both,
     support::{
         Backend, TestApp,
+        keys::Key,
         server::{Server, eventually},
         spec::operations,
     },
@@ -71,6 +72,36 @@ on_both!(a_refusal_is_401_403_or_429_and_names_nobody, |app| {
     let refused = bearer(&text).get("/gateway/nginx").await.assert_problem(429, "rate_limited");
     assert_eq!(refused.at("/limit"), "account");
     assert!(!refused.header("retry-after").is_empty());
+});
+
+on_both!(what_a_client_makes_up_changes_nothing, |app| {
+    let ada = app.owner("ada@example.com").await;
+    let make = async |body| Key::of(app.anonymous().bearer(&ada.user.access).make_key(&ada.account, &body).await);
+    let fenced = make(json!({ "name": "Key", "scopes": ["chat:read"], "ipAllowlist": ["203.0.113.0/24"] })).await;
+    let plain = make(json!({ "name": "Key", "scopes": ["chat:read"] })).await;
+    // Nobody named a proxy to be believed: a header makes nobody somebody else.
+    for (name, value) in [
+        ("x-forwarded-for", "203.0.113.7"),
+        ("forwarded", "for=203.0.113.7"),
+        ("x-real-ip", "203.0.113.7"),
+        ("x-client-ip", "203.0.113.7"),
+        ("true-client-ip", "203.0.113.7"),
+        ("cf-connecting-ip", "203.0.113.7"),
+    ] {
+        app.anonymous().bearer(&fenced.text).header(name, value).get("/gateway/nginx").await.assert_problem(403, "ip_not_allowed");
+    }
+    for (name, value) in [("x-realm", "no-such.example.com"), ("x-forwarded-host", "evil.example"), ("x-original-url", "/api/v1/me"), ("host", "evil.example")]
+    {
+        let reply = app.anonymous().bearer(&plain.text).header(name, value).get("/gateway/nginx").await.assert(204);
+        assert_eq!((reply.header("x-auth-realm"), reply.header("x-auth-account")), ("localhost".to_owned(), ada.account.clone()), "{name}");
+    }
+    for second in [&plain.text, &ada.user.access, &"x".to_owned()] {
+        let client = app.anonymous().bearer(&plain.text).also("authorization", &format!("Bearer {second}"));
+        client.get("/gateway/nginx").await.assert_problem(401, "invalid_access_token");
+    }
+    for good in [format!("bearer {}", plain.text), format!("BEARER {}", plain.text), format!("Bearer   {}  ", plain.text)] {
+        app.anonymous().header("authorization", &good).get("/gateway/nginx").await.assert(204);
+    }
 });
 
 on_both!(an_account_sees_its_buckets_for_nothing, |app| {
@@ -153,6 +184,8 @@ fn configuration(name: &str, ports: &[(&str, u16)]) -> String {
     let mut text = rest.split_once("```").unwrap().0.to_owned();
     for (from, to) in ports {
         text = text.replace(from, &format!("127.0.0.1:{to}"));
+        // Envoy wants the port by itself.
+        text = text.replace(&format!("port_value: {} ", from.rsplit_once(':').unwrap().1), &format!("port_value: {to} "));
     }
     text
 }
@@ -174,7 +207,7 @@ impl Drop for Proxy {
 
 /// Starts `program`, asks it everything, and says so if it is not installed.
 async fn with_proxy(program: &str, prepare: impl Fn(&Path, &[(&str, u16)], &mut Command)) {
-    if Command::new(program).arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+    if Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
         eprintln!("NOT RUN: {program} is not installed");
         return;
     }
@@ -185,6 +218,8 @@ async fn with_proxy(program: &str, prepare: impl Fn(&Path, &[(&str, u16)], &mut 
     let listen = match program {
         "nginx" => "127.0.0.1:8081",
         "haproxy" => "127.0.0.1:8082",
+        "envoy" => "127.0.0.1:8084",
+        "traefik" => "127.0.0.1:8085",
         _ => "127.0.0.1:8083",
     };
     let mut command = Command::new(program);
@@ -284,6 +319,25 @@ async fn caddy_as_the_readme_says() {
         let text = format!("{{\n    admin off\n    auto_https off\n}}\n{}", configuration("caddy", ports));
         std::fs::write(folder.join("Caddyfile"), text).unwrap();
         command.env("HOME", folder).env("XDG_DATA_HOME", folder).args(["run", "--config", "Caddyfile", "--adapter", "caddyfile"]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn envoy_as_the_readme_says() {
+    with_proxy("envoy", |folder, ports, command| {
+        std::fs::write(folder.join("envoy.yaml"), configuration("envoy", ports)).unwrap();
+        command.args(["-c", "envoy.yaml", "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warn"]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn traefik_as_the_readme_says() {
+    with_proxy("traefik", |folder, ports, command| {
+        std::fs::write(folder.join("traefik.yml"), configuration("traefik", ports)).unwrap();
+        std::fs::write(folder.join("routes.yml"), configuration("traefik-routes", ports)).unwrap();
+        command.arg("--configFile=traefik.yml");
     })
     .await;
 }

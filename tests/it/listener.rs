@@ -278,9 +278,9 @@ fn paths() -> Vec<(String, Vec<Method>)> {
     for path in ["jwks.json", "openid-configuration"] {
         all.push((format!("/realms/localhost/.well-known/{path}"), vec![Method::GET]));
     }
-    let both = "verify-email reset-password forgot-password unlock-sign-in change-email undo-email-change setup sign-in sign-out sign-up verify-email/code account/erase";
+    let both = "verify-email reset-password forgot-password unlock-sign-in change-email undo-email-change setup sign-in sign-out sign-up verify-email/code account/erase invitation";
     all.extend(both.split(' ').map(|page| (format!("/ui/{page}"), vec![Method::GET, Method::POST])));
-    let posted = "verify-email/resend verify-email/code/resend account/profile account/password account/sessions/end account/sessions/end-all account/email account/export";
+    let posted = "verify-email/resend verify-email/code/resend account/profile account/password account/sessions/end account/sessions/end-all account/email account/export account/members/role account/members/remove invitation/accept";
     all.extend(posted.split(' ').map(|form| (format!("/ui/{form}"), vec![Method::POST])));
     all.extend(["/ui/account", "/ui/done"].map(|page| (page.to_owned(), vec![Method::GET])));
     all

@@ -4,10 +4,12 @@
 //! and which status it takes for a yes. Nothing that the client sent is believed but its credential. Every header is
 //! always written, so that a proxy that copies them overwrites what the client made up.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use poem::{
-    Request, Response, Result, Route, handler,
+    EndpointExt as _, Request, Response, Result, Route,
+    endpoint::BoxEndpoint,
+    handler,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
     web::Data,
 };
@@ -30,11 +32,19 @@ const KEY_ID: HeaderName = HeaderName::from_static("x-auth-key-id");
 /// some proxies.
 const NOTHING: HeaderValue = HeaderValue::from_static("-");
 
+/// Where the required scopes stand in the query.
+const BY_QUERY: [&str; 2] = ["/gateway/nginx", "/gateway/traefik"];
+
+/// What needs no router to be found.
+pub(super) fn hot() -> HashMap<&'static str, BoxEndpoint<'static>> {
+    BY_QUERY.into_iter().map(|path| (path, route::named(path, by_query).boxed())).collect()
+}
+
 /// Adds the routes of this file.
 pub(super) fn routes(route: Route) -> Route {
-    route
-        .at("/gateway/nginx", route::named("/gateway/nginx", by_query))
-        .at("/gateway/traefik", route::named("/gateway/traefik", by_query))
+    BY_QUERY
+        .into_iter()
+        .fold(route, |route, path| route.at(path, route::named(path, by_query)))
         .at("/gateway/envoy/:scopes", route::named("/gateway/envoy/{scopes}", by_path))
         .at("/gateway/envoy/:scopes/*rest", route::named("/gateway/envoy/{scopes}/{rest}", by_path))
 }
