@@ -1,14 +1,14 @@
 //! Operations behind a warm bearer token beside a bare poem handler: what the whole frame and the check of a token cost.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use crate::{
     Args, Outcome, http,
-    load::{self, Repeat, Sample},
-    peers::{BarePoem, cpu_micros, latencies},
+    load::{self, Repeat},
+    peers::{BarePoem, latencies},
     people::{self, Person},
-    process::Child,
     report::{Report, Row, Target, median},
+    rounds::Round,
     server::Stage,
 };
 
@@ -47,25 +47,9 @@ pub(crate) fn measure(args: &Args, stage: &Stage, people: &[Person], report: &mu
             let pairs: Vec<_> = rounds.iter().zip(&bare_rounds).map(|(ours, bare)| (ours.sample.per_second, bare.sample.per_second)).collect();
             let cpu = |rounds: &[Round]| median(rounds.iter().map(|round| round.micros));
             let (ours, bare) = (cpu(&rounds), cpu(&bare_rounds));
-            let samples: Vec<_> = rounds.into_iter().map(|round| round.sample).collect();
-            let note = format!("{}, CPU {ours:.1} µs, bare {bare:.1} µs", latencies(&samples));
+            let note = format!("{}, CPU {ours:.1} µs, bare {bare:.1} µs", latencies(rounds.iter().map(|round| &round.sample)));
             report.add(Row::paired(format!("GET {path}, {connections} connections"), "/s", &pairs, Target::Ratio(least), note));
         }
     }
     Ok(())
-}
-
-struct Round {
-    sample: Sample,
-    /// The server's processor time a request.
-    micros: f64,
-}
-
-impl Round {
-    fn take(child: &Child, addr: SocketAddr, dialogues: &[Repeat], span: Duration) -> Outcome<Self> {
-        let before = child.cpu()?;
-        let (sample, _) = load::run(addr, dialogues.to_vec(), span)?;
-        let micros = cpu_micros(child.cpu()?.saturating_sub(before), sample.count);
-        Ok(Self { sample, micros })
-    }
 }

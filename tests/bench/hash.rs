@@ -33,7 +33,7 @@ pub(crate) fn measure(args: &Args, stage: &Stage, people: &[Person], report: &mu
         let beyond = median(rounds.iter().map(|(_, cpu_ms, bare)| cpu_ms - bare.cpu_ms));
         let hash_ms = median(rounds.iter().map(|(_, _, bare)| bare.cpu_ms));
         let samples: Vec<_> = rounds.into_iter().map(|(sample, ..)| sample).collect();
-        report.add(Row::paired(format!("logins, {connections} connections, to bare hashes"), "/s", &pairs, Target::Ratio(0.85), latencies(&samples)));
+        report.add(Row::paired(format!("logins, {connections} connections, to bare hashes"), "/s", &pairs, Target::Ratio(0.85), latencies(samples.iter())));
         let note = format!("a bare hash takes {hash_ms:.2} ms CPU");
         report.add(Row::alone(format!("CPU of a login beyond its hash, {connections} connections"), "ms", beyond, Target::AtMost(2.0), note));
     }

@@ -18,6 +18,7 @@ pub(crate) struct Reply<'a> {
     /// Seconds of `Retry-After`.
     pub(crate) retry_after: Option<u64>,
     pub(crate) body: &'a [u8],
+    head: &'a [u8],
 }
 
 impl Reply<'_> {
@@ -27,6 +28,12 @@ impl Reply<'_> {
             return Err(format!("{asked} answered {} instead of {wanted}: {}", self.status, self.excerpt()).into());
         }
         serde_json::from_slice(self.body).map_err(|fault| format!("{asked} answered no JSON ({fault}): {}", self.excerpt()).into())
+    }
+
+    /// Names and values of its headers.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let head = std::str::from_utf8(self.head).unwrap_or_default();
+        head.split("\r\n").skip(1).filter_map(|line| line.split_once(':')).map(|(name, value)| (name, value.trim()))
     }
 
     /// The first part of the body, to explain a fault.
@@ -69,7 +76,7 @@ impl Connection {
         if self.buffer.len() > end {
             return Err("the server sent more than its Content-Length says".into());
         }
-        Ok(Reply { status: head.status, retry_after: head.retry_after, body: &self.buffer[head_end..] })
+        Ok(Reply { status: head.status, retry_after: head.retry_after, head: &self.buffer[..head_end], body: &self.buffer[head_end..] })
     }
 
     async fn read(&mut self) -> Outcome<()> {

@@ -5,17 +5,22 @@
 //! measures only; whether the answers are right is the tests' business (a wrong status still fails the run).
 
 mod bearer;
+mod flood;
+mod gateway;
 mod hash;
 mod http;
 mod load;
 mod memory;
+mod noise;
 mod peers;
 mod people;
 mod process;
 mod refresh;
 mod report;
+mod rounds;
 mod server;
 mod start;
+mod table;
 mod transactions;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
@@ -39,6 +44,14 @@ enum Group {
     Memory,
     /// Operations behind a warm bearer token, beside a bare poem handler.
     Bearer,
+    /// The gateway with a warm key and a warm token, beside a bare poem handler that answers the same.
+    Gateway,
+    /// Five hundred logins at once: memory, and what others wait for.
+    Flood,
+    /// Many keys: a table of a million beside one of a thousand, memory for a hundred thousand in use.
+    Keys,
+    /// What others notice of an account far over its limit.
+    Noise,
     /// Refreshes, beside a bare write transaction.
     Refresh,
     /// Logins, beside bare Argon2id hashes.
@@ -66,6 +79,9 @@ pub(crate) struct Args {
     /// A PostgreSQL server whose user may create databases; refreshes are measured there too.
     #[arg(long, env = "BENCH_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     postgres: Option<String>,
+    /// A Redis server; the gateway is measured with limits there too.
+    #[arg(long, env = "BENCH_REDIS_URL", hide_env_values = true, value_name = "URL")]
+    redis: Option<String>,
     /// Users who log in, at least 64.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(64..))]
     users: u32,
@@ -78,6 +94,13 @@ pub(crate) struct Args {
     /// Internal: be the bare poem server on this port until standard input ends.
     #[arg(long, hide = true, value_name = "PORT")]
     serve_bare: Option<u16>,
+    /// Internal: what the bare poem server answers.
+    #[arg(long, hide = true, value_name = "JSON", value_parser = bare_reply, default_value = r#"{"status":200,"headers":[]}"#)]
+    bare_reply: peers::BareReply,
+}
+
+fn bare_reply(text: &str) -> Result<peers::BareReply, serde_json::Error> {
+    serde_json::from_str(text)
 }
 
 impl Args {
@@ -93,7 +116,7 @@ impl Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     let result = match args.serve_bare {
-        Some(port) => peers::serve(port).map(|()| true),
+        Some(port) => peers::serve(port, &args.bare_reply).map(|()| true),
         None if args.bench => measure(&args),
         None => {
             println!("nothing is measured in a test run: use `cargo bench --bench ratios`");
@@ -122,7 +145,7 @@ fn measure(args: &Args) -> Outcome<bool> {
     if args.wants(Group::Start) {
         start::measure(args, &mut report)?;
     }
-    if [Group::Memory, Group::Bearer, Group::Refresh, Group::Hash].into_iter().any(|group| args.wants(group)) {
+    if [Group::Memory, Group::Bearer, Group::Gateway, Group::Noise, Group::Flood, Group::Refresh, Group::Hash].into_iter().any(|group| args.wants(group)) {
         let stage = Stage::sqlite(&args.binary)?;
         if args.wants(Group::Memory) {
             memory::idle(&stage, &mut report)?;
@@ -131,6 +154,15 @@ fn measure(args: &Args) -> Outcome<bool> {
         let people = people::sign_up(&stage, args.users)?;
         if args.wants(Group::Bearer) {
             bearer::measure(args, &stage, &people, &mut report)?;
+        }
+        if args.wants(Group::Gateway) {
+            gateway::measure(args, &stage, &people, ("in process", 0.6), &mut report)?;
+        }
+        if args.wants(Group::Noise) {
+            noise::measure(args, &stage, &people, &mut report)?;
+        }
+        if args.wants(Group::Flood) {
+            flood::measure(args, &stage, &people, &mut report)?;
         }
         if args.wants(Group::Refresh) {
             refresh::measure(args, &stage, &people, &mut report)?;
@@ -141,6 +173,15 @@ fn measure(args: &Args) -> Outcome<bool> {
         if args.wants(Group::Memory) {
             memory::peak(args, &stage, &people, &mut report)?;
         }
+    }
+    if args.wants(Group::Keys) {
+        table::measure(args, &mut report)?;
+    }
+    if let (true, Some(redis)) = (args.wants(Group::Gateway), &args.redis) {
+        let prefix = format!("bench-{}", std::process::id());
+        let stage = Stage::with(&args.binary, &[("REDIS_URL", redis), ("REDIS_PREFIX", &prefix)])?;
+        let people = people::sign_up(&stage, args.users)?;
+        gateway::measure(args, &stage, &people, ("in Redis", 0.3), &mut report)?;
     }
     if let (true, Some(cluster)) = (args.wants(Group::Refresh), &args.postgres) {
         let stage = Stage::postgres(&args.binary, cluster)?;

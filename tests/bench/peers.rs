@@ -6,13 +6,19 @@
 use std::{
     net::SocketAddr,
     process::Command,
-    sync::Barrier,
+    sync::{Arc, Barrier},
     thread,
     time::{Duration, Instant},
 };
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use poem::{EndpointExt as _, Route, Server, get, handler, listener::TcpListener, web::Json};
+use poem::{
+    EndpointExt as _, Response, Route, Server, get, handler,
+    http::{HeaderMap, HeaderName, StatusCode},
+    listener::TcpListener,
+    web::{Data, Json},
+};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Args, Outcome, load,
@@ -25,24 +31,44 @@ use crate::{
 pub(crate) struct BarePoem {
     pub(crate) child: Child,
     pub(crate) addr: SocketAddr,
+    status: u16,
     _dir: tempfile::TempDir,
 }
 
 impl BarePoem {
     /// Starts this very program as the bare server and waits until it answers.
     pub(crate) fn start() -> Outcome<Self> {
+        Self::answering(&BareReply::default())
+    }
+
+    /// The same with a reply of one's own.
+    pub(crate) fn answering(reply: &BareReply) -> Outcome<Self> {
         let addr = free_address()?;
         let dir = tempfile::tempdir()?;
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("--serve-bare").arg(addr.port().to_string());
+        command.arg("--serve-bare").arg(addr.port().to_string()).arg("--bare-reply").arg(serde_json::to_string(reply)?);
         let mut child = Child::start("the bare poem server", &mut command, &dir.path().join("log"))?;
-        child.wait_ready(addr, "/")?;
-        Ok(Self { child, addr, _dir: dir })
+        child.wait_ready(addr, "/ready")?;
+        Ok(Self { child, addr, status: reply.status, _dir: dir })
     }
 
     /// The request of its only operation.
     pub(crate) fn dialogue(&self) -> load::Repeat {
-        load::Repeat { request: crate::http::get(self.addr, "/", None), status: 200 }
+        load::Repeat { request: crate::http::get(self.addr, "/", None), status: self.status }
+    }
+}
+
+/// What the bare server answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct BareReply {
+    pub(crate) status: u16,
+    /// If none, the reply is a small JSON document.
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+impl Default for BareReply {
+    fn default() -> Self {
+        Self { status: 200, headers: Vec::new() }
     }
 }
 
@@ -51,15 +77,33 @@ fn answer() -> Json<serde_json::Value> {
     Json(serde_json::json!({ "ok": true }))
 }
 
+#[handler]
+fn answer_as_told(reply: Data<&Arc<(StatusCode, HeaderMap)>>) -> Response {
+    let (status, headers) = reply.0.as_ref();
+    let mut response = Response::builder().status(*status).finish();
+    *response.headers_mut() = headers.clone();
+    response
+}
+
 /// Is the bare poem server: stock `poem::Server`, stock runtime, one handler. Ends with its standard input.
-pub(crate) fn serve(port: u16) -> Outcome<()> {
+pub(crate) fn serve(port: u16, reply: &BareReply) -> Outcome<()> {
     // Whoever started this keeps the pipe open; when they end, however that happens, so does this.
     thread::spawn(|| {
         let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
         std::process::exit(0);
     });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(Server::new(TcpListener::bind(("127.0.0.1", port))).run(Route::new().at("/", get(answer)).boxed()))?;
+    let mut headers = HeaderMap::new();
+    for (name, value) in &reply.headers {
+        headers.insert(name.parse::<HeaderName>()?, value.parse()?);
+    }
+    let route = Route::new().at("/ready", get(answer));
+    let route = if headers.is_empty() {
+        route.at("/", get(answer))
+    } else {
+        route.at("/", get(answer_as_told).data(Arc::new((StatusCode::from_u16(reply.status)?, headers))))
+    };
+    runtime.block_on(Server::new(TcpListener::bind(("127.0.0.1", port))).run(route.boxed()))?;
     Ok(())
 }
 
@@ -119,7 +163,7 @@ pub(crate) fn measure(args: &Args, report: &mut Report) -> Outcome<()> {
             micros.push(cpu_micros(poem.child.cpu()?.saturating_sub(before), sample.count));
             samples.push(sample);
         }
-        let note = format!("{}, {:.1} µs CPU", latencies(&samples), median(micros.into_iter()));
+        let note = format!("{}, {:.1} µs CPU", latencies(samples.iter()), median(micros.into_iter()));
         report.add(Row::alone(format!("bare poem, {connections} connections"), "/s", median(samples.iter().map(|s| s.per_second)), Target::None, note));
     }
     let hashes = (0..args.rounds).map(|_| hash(args.round())).collect::<Outcome<Vec<_>>>()?;
@@ -136,8 +180,8 @@ pub(crate) fn measure(args: &Args, report: &mut Report) -> Outcome<()> {
 }
 
 /// Median latencies of some rounds, for a note.
-pub(crate) fn latencies(samples: &[load::Sample]) -> String {
-    let of = |share| median(samples.iter().map(|sample| sample.latency_ms(share)));
+pub(crate) fn latencies<'a>(samples: impl Iterator<Item = &'a load::Sample> + Clone) -> String {
+    let of = |share| median(samples.clone().map(|sample| sample.latency_ms(share)));
     format!("p50 {:.2} ms, p99 {:.2} ms", of(0.5), of(0.99))
 }
 

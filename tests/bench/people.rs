@@ -81,6 +81,42 @@ pub(crate) fn log_in(stage: &Stage, people: &[Person]) -> Outcome<Vec<Tokens>> {
     .map_err(|fault| explained(stage, &fault))
 }
 
+/// The account of a person, whom `token` proves.
+pub(crate) fn account_of(stage: &Stage, token: &str) -> Outcome<String> {
+    let addr = stage.server.addr;
+    block_on(async {
+        let mut connection = Connection::open(addr).await?;
+        let accounts = connection.exchange(&get(addr, "/api/v1/accounts", Some(token))).await?.json(200, "GET /api/v1/accounts")?;
+        Ok(accounts["items"][0]["id"].as_str().ok_or("a person has no account")?.to_owned())
+    })
+}
+
+/// Makes an API key for the account of each person, whom `tokens` prove.
+pub(crate) fn make_keys(stage: &Stage, tokens: &[String]) -> Outcome<Vec<String>> {
+    let addr = stage.server.addr;
+    block_on(async {
+        let mut connection = Connection::open(addr).await?;
+        let mut keys = Vec::with_capacity(tokens.len());
+        for token in tokens {
+            let accounts = connection.exchange(&get(addr, "/api/v1/accounts", Some(token))).await?.json(200, "GET /api/v1/accounts")?;
+            let account = accounts["items"][0]["id"].as_str().ok_or("a person has no account")?;
+            let path = format!("/api/v1/accounts/{account}/api-keys");
+            let request = with_bearer(post(addr, &path, &json!({ "name": "Bench", "scopes": ["chat:read"] })), token);
+            let made = connection.exchange(&request).await?.json(201, "POST /api/v1/accounts/…/api-keys")?;
+            keys.push(made["key"].as_str().ok_or("the reply shows no key")?.to_owned());
+        }
+        Ok(keys)
+    })
+    .map_err(|fault| explained(stage, &fault))
+}
+
+/// The same request with a credential.
+fn with_bearer(request: Vec<u8>, token: &str) -> Vec<u8> {
+    let line_end = request.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let (line, rest) = request.split_at(line_end);
+    [line, format!("authorization: Bearer {token}\r\n").as_bytes(), rest].concat()
+}
+
 /// A fault with the end of the server's log, which usually knows more.
 fn explained(stage: &Stage, fault: &crate::Fault) -> crate::Fault {
     format!("{fault}\nthe end of the server's log:\n{}", stage.server.child.log_tail()).into()
@@ -121,6 +157,7 @@ async fn mailed_token(connection: &mut Connection, addr: SocketAddr, email: &str
     }
 }
 
-fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+/// Runs `work` on a runtime of its own.
+pub(crate) fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }

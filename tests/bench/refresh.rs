@@ -32,15 +32,15 @@ pub(crate) fn measure(args: &Args, stage: &Stage, people: &[Person], report: &mu
             samples.push(sample);
         }
         let what = format!("refreshes, {}, {connections} at once, to bare transactions", bare.name());
-        report.add(Row::paired(what, "/s", &pairs, Target::Ratio(0.5), latencies(&samples)));
+        report.add(Row::paired(what, "/s", &pairs, Target::Ratio(0.5), latencies(samples.iter())));
     }
     Ok(())
 }
 
 /// One session: every refresh sends the token that the last one brought.
-struct Chain {
-    addr: SocketAddr,
-    token: String,
+pub(crate) struct Chain {
+    pub(crate) addr: SocketAddr,
+    pub(crate) token: String,
 }
 
 impl Dialogue for Chain {

@@ -12,6 +12,8 @@ use crate::Outcome;
 pub(crate) enum Target {
     /// Ours over bare is at least this.
     Ratio(f64),
+    /// Ours over bare is at most this.
+    RatioAtMost(f64),
     /// Ours is at most this.
     AtMost(f64),
     /// The row is there for the reader.
@@ -54,6 +56,7 @@ impl Row {
     fn met(&self) -> Option<bool> {
         match self.target {
             Target::Ratio(least) => Some(self.ratio.is_some_and(|ratio| ratio >= least)),
+            Target::RatioAtMost(most) => Some(self.ratio.is_some_and(|ratio| ratio <= most)),
             Target::AtMost(most) => Some(self.ours <= most),
             Target::None => None,
         }
@@ -68,6 +71,7 @@ impl Row {
             self.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default(),
             match self.target {
                 Target::Ratio(least) => format!(">= {least}"),
+                Target::RatioAtMost(most) => format!("<= {most} x"),
                 Target::AtMost(most) => format!("<= {most} {}", self.unit),
                 Target::None => String::new(),
             },
@@ -119,6 +123,7 @@ impl Report {
 fn to_json(row: &Row) -> serde_json::Value {
     let target = match row.target {
         Target::Ratio(least) => json!({ "ratioAtLeast": least }),
+        Target::RatioAtMost(most) => json!({ "ratioAtMost": most }),
         Target::AtMost(most) => json!({ "atMost": most }),
         Target::None => serde_json::Value::Null,
     };

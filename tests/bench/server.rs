@@ -5,7 +5,7 @@
 
 use std::{
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
@@ -28,32 +28,37 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts `binary` with its data in `folder` and waits until it is ready.
-    pub(crate) fn start(binary: &Path, folder: &Path, database_url: Option<&str>) -> Outcome<Self> {
+    pub(crate) fn start(binary: &Path, folder: &Path, settings: &[(&str, &str)]) -> Outcome<Self> {
         let addr = free_address()?;
-        let program = || {
-            let mut command = Command::new(binary);
-            // The caller's own settings, and a settings file beside them, must not bend the measurement.
-            for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("REALMGATE_")) {
-                command.env_remove(name);
-            }
-            command.current_dir(folder).env("REALMGATE_LISTEN", addr.to_string()).env("REALMGATE_DATA_DIR", folder.join("data"));
-            if let Some(url) = database_url {
-                command.env("REALMGATE_DATABASE_URL", url);
-            }
-            // What is measured is work, not how much of it is let in.
-            for limit in ["ADDRESS", "SIGN_IN", "SIGN_UP", "MAIL", "MAILED_TOKEN"] {
-                command.env(format!("REALMGATE_LIMIT_{limit}"), "1000000000");
-            }
-            command
-        };
-        let raised = program().args(["plan", "set", "free", "--requests-per-minute", "1000000000"]).output()?;
-        if !raised.status.success() {
-            return Err(format!("the limits can't be raised: {}", String::from_utf8_lossy(&raised.stderr)).into());
-        }
-        let mut child = Child::start("the server", &mut program(), &folder.join("server.log"))?;
+        run(&mut program(binary, folder, addr, settings), &["plan", "set", "free", "--requests-per-minute", "1000000000"])?;
+        let mut child = Child::start("the server", &mut program(binary, folder, addr, settings), &folder.join("server.log"))?;
         let start_up = child.wait_ready(addr, "/healthz/ready")?;
         Ok(Self { child, addr, start_up })
     }
+}
+
+/// The program with nothing configured but where it works.
+fn program(binary: &Path, folder: &Path, addr: SocketAddr, settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(binary);
+    // The caller's own settings, and a settings file beside them, must not bend the measurement.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("REALMGATE_")) {
+        command.env_remove(name);
+    }
+    command.current_dir(folder).env("REALMGATE_LISTEN", addr.to_string()).env("REALMGATE_DATA_DIR", folder.join("data"));
+    for (name, value) in settings {
+        command.env(format!("REALMGATE_{name}"), value);
+    }
+    // What is measured is work, not how much of it is let in.
+    for limit in ["ADDRESS", "SIGN_IN", "SIGN_UP", "MAIL", "MAILED_TOKEN"] {
+        command.env(format!("REALMGATE_LIMIT_{limit}"), "1000000000");
+    }
+    command
+}
+
+/// Does what an operator does.
+fn run(program: &mut Command, args: &[&str]) -> Outcome<()> {
+    let done = program.args(args).output()?;
+    if done.status.success() { Ok(()) } else { Err(format!("{args:?} failed: {}", String::from_utf8_lossy(&done.stderr)).into()) }
 }
 
 /// A server with a fresh database of one kind.
@@ -62,23 +67,46 @@ pub(crate) struct Stage {
     pub(crate) server: Server,
     /// The PostgreSQL cluster, if it isn't SQLite.
     pub(crate) cluster: Option<String>,
+    binary: PathBuf,
     _database: Option<ScratchDatabase>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Stage {
     /// A server on SQLite.
     pub(crate) fn sqlite(binary: &Path) -> Outcome<Self> {
+        Self::with(binary, &[])
+    }
+
+    /// The same with further settings.
+    pub(crate) fn with(binary: &Path, settings: &[(&str, &str)]) -> Outcome<Self> {
         let folder = scratch_folder()?;
-        Ok(Self { server: Server::start(binary, folder.path(), None)?, cluster: None, _database: None, _folder: folder })
+        Ok(Self { server: Server::start(binary, folder.path(), settings)?, cluster: None, binary: binary.to_owned(), _database: None, folder })
     }
 
     /// A server on a new database of a PostgreSQL cluster.
     pub(crate) fn postgres(binary: &Path, cluster: &str) -> Outcome<Self> {
         let folder = scratch_folder()?;
         let database = ScratchDatabase::create(cluster)?;
-        let server = Server::start(binary, folder.path(), Some(&database.url()))?;
-        Ok(Self { server, cluster: Some(cluster.to_owned()), _database: Some(database), _folder: folder })
+        let server = Server::start(binary, folder.path(), &[("DATABASE_URL", &database.url())])?;
+        Ok(Self { server, cluster: Some(cluster.to_owned()), binary: binary.to_owned(), _database: Some(database), folder })
+    }
+
+    /// Starts the server anew: it has forgotten everything that it only remembered. SQLite without further settings alone.
+    pub(crate) fn restart(&mut self) -> Outcome<()> {
+        self.server.child.stop()?;
+        self.server = Server::start(&self.binary, self.folder.path(), &[])?;
+        Ok(())
+    }
+
+    /// Does what an operator does, on SQLite.
+    pub(crate) fn operate(&self, args: &[&str]) -> Outcome<()> {
+        run(&mut program(&self.binary, self.folder.path(), self.server.addr, &[]), args)
+    }
+
+    /// The file of its SQLite database.
+    pub(crate) fn database_file(&self) -> PathBuf {
+        self.folder.path().join("data/realmgate.db")
     }
 }
 

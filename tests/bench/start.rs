@@ -13,11 +13,11 @@ const STARTS: usize = 5;
 pub(crate) fn measure(args: &Args, report: &mut Report) -> Outcome<()> {
     eprintln!("start");
     let folder = scratch_folder()?;
-    let mut first = Server::start(&args.binary, folder.path(), None)?;
+    let mut first = Server::start(&args.binary, folder.path(), &[])?;
     first.child.stop()?;
     let mut millis = Vec::new();
     for _ in 0..STARTS {
-        let mut server = Server::start(&args.binary, folder.path(), None)?;
+        let mut server = Server::start(&args.binary, folder.path(), &[])?;
         millis.push(server.start_up.as_secs_f64() * 1_000.0);
         server.child.stop()?;
     }
