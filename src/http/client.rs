@@ -26,7 +26,7 @@ pub(super) fn language(headers: &HeaderMap) -> Option<Language> {
 }
 
 /// The right-most hop that is no proxy of ours; the peer itself if it is none, or if its header can't be read.
-fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+pub(super) fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_ours = |ip: IpAddr| trusted.iter().any(|network| network.contains(&ip));
     if !is_ours(peer) {
         return peer;

@@ -9,6 +9,9 @@ mod dispatch;
 mod docs;
 mod edge;
 mod failure;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
 mod html;
 mod limit_headers;

@@ -2,13 +2,20 @@
 //! behind HTTP have theirs beside them.
 
 use proptest::prelude::*;
-use realmgate::domain::{
-    clock::Entropy,
-    email::Email,
-    id::SessionId,
-    realm::host_name,
-    text,
-    token::{OpaqueToken, Purpose},
+use realmgate::{
+    crypto::{
+        entropy::SeededEntropy,
+        signing::{self, AccessClaims, Expect, SigningKey, VerifyingKey},
+    },
+    domain::{
+        clock::Entropy,
+        email::Email,
+        id::{AccountId, RealmId, SessionId},
+        realm::{Realm, RealmSettings, RealmStatus, host_name},
+        return_to::ReturnTo,
+        text,
+        token::{OpaqueToken, Purpose},
+    },
 };
 use uuid::Uuid;
 
@@ -31,6 +38,45 @@ impl Entropy for Fixed {
     fn fill(&self, bytes: &mut [u8]) {
         bytes.copy_from_slice(&self.0[..bytes.len()]);
     }
+}
+
+/// A realm that lets browsers return to this one address.
+fn returning_to(uri: &str) -> Realm {
+    Realm {
+        id: RealmId(Uuid::nil()),
+        account_id: AccountId(Uuid::nil()),
+        name: "localhost".to_owned(),
+        status: RealmStatus::Active,
+        settings: RealmSettings { allowed_redirect_uris: vec![uri.to_owned()], ..RealmSettings::default() },
+        created_at: chrono::DateTime::UNIX_EPOCH,
+    }
+}
+
+/// What leads away, if anything does: tricks with slashes, names, schemes and escapes.
+fn place() -> impl Strategy<Value = String> {
+    prop_oneof![anything(), "/ui/[a-z./%?#&=@:\\2eEfF]{0,40}", "(/|//|/\\|https?:|https?://|javascript:|data:)[a-z.@:/\\]{0,30}(/ui/[a-z]{0,5})?"]
+}
+
+const EXPECT: Expect<'_> = Expect { issuer: "https://id.example/realms/a", audience: "https://id.example/api", now: 1_000, leeway: 5 };
+
+fn signed() -> (String, VerifyingKey) {
+    let key = SigningKey::generate(&SeededEntropy::new(1)).unwrap();
+    let text = str::to_owned;
+    let (iss, aud) = (text(EXPECT.issuer), text(EXPECT.audience));
+    let claims = AccessClaims {
+        iss,
+        aud,
+        sub: text("u"),
+        sid: text("s"),
+        jti: text("j"),
+        iat: 1_000,
+        exp: 1_900,
+        scope: text("openid"),
+        amr: vec![],
+        auth_time: 1_000,
+        ver: 1,
+    };
+    (key.sign(&claims).unwrap(), VerifyingKey::from_jwk(key.public_jwk()).unwrap())
 }
 
 fn is_one_visible_line(line: &str) -> bool {
@@ -90,6 +136,42 @@ proptest! {
             prop_assert!((1..=253).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b)));
             prop_assert!(name.split('.').all(|label| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')));
             prop_assert_eq!(host_name("name", &name).unwrap(), name);
+        }
+    }
+
+    #[test]
+    fn a_browser_is_led_to_our_pages_or_where_the_realm_allows(text in place(), allowed in place()) {
+        let realm = returning_to(&allowed);
+        let base = url::Url::parse("https://id.example/ui/sign-in").unwrap();
+        for text in [&text, &allowed] {
+            let Some(place) = ReturnTo::parse(&realm, text) else { continue };
+            let followed = base.join(place.href()).unwrap();
+            match place.source() {
+                None => prop_assert!(followed.origin() == base.origin() && followed.path().starts_with("/ui/"), "{} leads to {}", text, followed),
+                Some(_) => prop_assert!(*text == allowed && !matches!(followed.scheme(), "javascript" | "data" | "file" | "blob"), "{}", text),
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_that_we_did_not_sign_proves_nothing(text in anything(), at: u16, change in 1..=255_u8) {
+        let (token, key) = signed();
+        prop_assert!(signing::decode(&token, &key, &EXPECT).is_ok());
+        let parts: Vec<_> = token.split('.').collect();
+        let mut other = token.clone().into_bytes();
+        let at = usize::from(at) % other.len();
+        other[at] ^= change;
+        let foreign = [
+            text.clone(),
+            format!("{text}.{}.{}", parts[1], parts[2]),
+            format!("{}.{text}.{}", parts[0], parts[2]),
+            format!("{}.{}.{text}", parts[0], parts[1]),
+            format!("{token}.{text}"),
+            String::from_utf8_lossy(&other).into_owned(),
+        ];
+        for foreign in foreign {
+            let _ = signing::peek(&foreign);
+            prop_assert!(signing::decode(&foreign, &key, &EXPECT).is_err(), "{}", foreign);
         }
     }
 
