@@ -92,7 +92,7 @@ impl App {
             keyring,
             passwords,
             mail,
-            renderer: Renderer::new()?,
+            renderer: Renderer::default(),
             caches: Caches::default(),
             usage: Usage::default(),
             turns: Turns::default(),

@@ -203,11 +203,11 @@ async fn open(settings: &Settings) -> Result<Arc<App>> {
         None => Keyring::load_or_create(&settings.master_key_file, entropy.as_ref())?,
     };
     let address = address(settings);
-    let steps = store::migrate::migrate(&address).await?;
-    if !steps.is_empty() {
+    let db = Db::connect(&address).await?;
+    if !store::migrate::is_current(&db).await? {
+        let steps = store::migrate::migrate(&address).await?;
         tracing::info!(steps = steps.len(), "schema brought up to date");
     }
-    let db = Db::connect(&address).await?;
     let app = Arc::new(App::new(settings.clone(), db, Arc::new(SystemClock), entropy, Arc::new(keyring))?);
     service::installation::ensure(&app).await?;
     Ok(app)

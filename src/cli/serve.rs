@@ -89,7 +89,7 @@ pub(super) async fn serve(settings: &Settings, no_worker: bool) -> Result<()> {
     let log = if wants_log { AccessLog::stdout(settings.log_format).map_err(Error::internal)? } else { AccessLog::off() };
     let log = log.with_spans(Spans::start(settings)?);
     tasks.extend(serve_metrics(&app, stop.clone()).await?);
-    let endpoint = http::endpoint(&app, log)?;
+    let endpoint = http::endpoint(&app, log);
     announce(&app, listener.local_addr().map_err(Error::internal)?).await?;
     let cut = http::serve(listener, endpoint, settings.max_connections, Arc::clone(&app.meters), stop, DRAIN).await;
     if cut > 0 {

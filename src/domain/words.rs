@@ -8,7 +8,7 @@
 //! To add a sentence, add it to *every* catalogue: a test here fails while the catalogues differ in an entry or in an
 //! entry's arguments. To add a language, add its variant and its catalogue; nothing else knows how many there are.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use super::{Error, Result, language::Language};
 
@@ -17,11 +17,20 @@ use super::{Error, Result, language::Language};
 pub struct Words(BTreeMap<String, String>);
 
 impl Words {
-    /// The catalogue of `language`.
+    /// The catalogue of `language`, read when it is first asked for.
     ///
     /// # Errors
     /// [`Error::Internal`] if it is malformed, which the tests of this file rule out.
-    pub fn of(language: Language) -> Result<Self> {
+    pub fn of(language: Language) -> Result<&'static Self> {
+        static READ: [OnceLock<Words>; Language::ALL.len()] = [const { OnceLock::new() }; Language::ALL.len()];
+        let place = &READ[language as usize];
+        match place.get() {
+            Some(words) => Ok(words),
+            None => Self::read(language).map(|words| place.get_or_init(|| words)),
+        }
+    }
+
+    fn read(language: Language) -> Result<Self> {
         let source = match language {
             Language::English => include_str!("../../templates/words/en.toml"),
             Language::German => include_str!("../../templates/words/de.toml"),
@@ -90,7 +99,7 @@ mod tests {
         for language in Language::ALL {
             let words = Words::of(language).unwrap();
             let keys = |words: &Words| words.0.keys().cloned().collect::<BTreeSet<_>>();
-            let apart: Vec<_> = keys(&words).symmetric_difference(&keys(&english)).cloned().collect();
+            let apart: Vec<_> = keys(words).symmetric_difference(&keys(english)).cloned().collect();
             assert_eq!(apart, Vec::<String>::new(), "entries that {language:?} or English lacks");
             for (key, text) in &words.0 {
                 assert_eq!(arguments(text), arguments(&english.0[key]), "{language:?}: {key}");

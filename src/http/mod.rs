@@ -35,7 +35,6 @@ mod well_known;
 use std::{collections::HashMap, sync::Arc};
 
 use poem::{Endpoint, EndpointExt as _, Response, Route};
-use serde_json::Value;
 
 pub use access_log::AccessLog;
 pub use listener::serve;
@@ -45,7 +44,6 @@ pub use spans::Spans;
 use crate::{
     app::App,
     config::Profile,
-    domain::Result,
     service::{Ctx, export::Export},
 };
 
@@ -103,11 +101,8 @@ const PLAIN_ROUTES: [(&str, &[&str]); 44] = [
 struct ExportDocument(fn(&Ctx, Export) -> String);
 
 /// Everything that this node answers, as one endpoint.
-///
-/// # Errors
-/// [`crate::domain::Error::Internal`] for page templates that can't be read.
-pub fn endpoint(app: &Arc<App>, log: AccessLog) -> Result<impl Endpoint<Output = Response> + use<>> {
-    let views: html::SharedViews = Arc::new(view::Views::new(&base_path(app))?);
+pub fn endpoint(app: &Arc<App>, log: AccessLog) -> impl Endpoint<Output = Response> + use<> {
+    let views: html::SharedViews = Arc::new(view::Views::new(&base_path(app)));
     let mut route = Route::new();
     route = ops::routes(route);
     route = well_known::routes(route, app);
@@ -122,7 +117,7 @@ pub fn endpoint(app: &Arc<App>, log: AccessLog) -> Result<impl Endpoint<Output =
     let inner = dispatch::Dispatch::new(native::BASE, native::operations(), gateway::hot(), rest);
     let routes = edge::RouteTable { operations: operations(), methods: methods() };
     app.meters.traffic.open(routes.methods.iter().map(|(pattern, _)| pattern.clone()));
-    Ok(edge::Edge { inner, app: Arc::clone(app), views, log, routes })
+    edge::Edge { inner, app: Arc::clone(app), views, log, routes }
 }
 
 /// The path part of the public address, which pages put before their links: empty, or such as `/id`.
@@ -139,12 +134,9 @@ pub fn documents() -> Vec<(&'static str, String)> {
 }
 
 /// Method and pattern of every documented operation, by its id.
-fn each_operation(mut visit: impl FnMut(&str, &str, &str)) {
-    let document: Value = serde_json::from_str(&spec::v3_1(&native::api().spec())).unwrap_or_default();
-    for (path, item) in document["paths"].as_object().into_iter().flatten() {
-        for (method, operation) in item.as_object().into_iter().flatten() {
-            visit(operation["operationId"].as_str().unwrap_or_default(), method, path);
-        }
+fn each_operation(mut visit: impl FnMut(&'static str, &str, &str)) {
+    for (id, method, path) in native::patterns() {
+        visit(id, &method, &path);
     }
 }
 
@@ -160,7 +152,7 @@ fn methods() -> Vec<(String, Vec<String>)> {
     let plain = PLAIN_ROUTES.iter().map(|(path, methods)| ((*path).to_owned(), methods.iter().map(|method| (*method).to_owned()).collect()));
     let mut all: Vec<(String, Vec<String>)> = plain.collect();
     each_operation(|_, method, path| {
-        let method = method.to_uppercase();
+        let method = method.to_owned();
         match all.iter_mut().find(|(known, _)| known == path) {
             Some((_, methods)) => methods.push(method),
             None => all.push((path.to_owned(), vec![method])),

@@ -21,20 +21,15 @@ use crate::{
 
 /// The routes of this file.
 pub(super) fn routes(route: Route) -> Route {
-    let native = native::api().spec();
-    let current = spec::v3_1(&native);
-    let former = spec::v3_0(&native);
-    let for_rust = spec::for_rust(&native);
-    let page = docs::page(&current);
     route
         .at("/healthz/live", route::named("/healthz/live", get(live)))
         .at("/healthz/ready", route::named("/healthz/ready", get(ready)))
         .at("/realms/:realm/.well-known/jwks.json", route::named("/realms/{realm}/.well-known/jwks.json", get(jwks)))
         .at("/realms/:realm/.well-known/openid-configuration", route::named("/realms/{realm}/.well-known/openid-configuration", get(discovery)))
-        .at("/openapi/native.json", route::named("/openapi/native.json", route::fixed("application/json", current)))
-        .at("/openapi/native-3.0.json", route::named("/openapi/native-3.0.json", route::fixed("application/json", former)))
-        .at("/openapi/native-rust.json", route::named("/openapi/native-rust.json", route::fixed("application/json", for_rust)))
-        .at("/docs", route::named("/docs", page))
+        .at("/openapi/native.json", route::named("/openapi/native.json", route::fixed("application/json", || spec::v3_1(&native::api().spec()))))
+        .at("/openapi/native-3.0.json", route::named("/openapi/native-3.0.json", route::fixed("application/json", || spec::v3_0(&native::api().spec()))))
+        .at("/openapi/native-rust.json", route::named("/openapi/native-rust.json", route::fixed("application/json", || spec::for_rust(&native::api().spec()))))
+        .at("/docs", route::named("/docs", docs::page()))
 }
 
 /// The process answers.

@@ -1,5 +1,8 @@
 //! Routes outside the OpenAPI services: each carries its pattern for the log, and its methods for a 405.
 
+use std::sync::OnceLock;
+
+use bytes::Bytes;
 use poem::{Endpoint, IntoResponse, Request, Response, Result, get, http::header};
 
 /// The pattern of the route that answered, on its response or error.
@@ -35,8 +38,12 @@ impl<E: Endpoint> Endpoint for Named<E> {
     }
 }
 
-/// A text that never changes while the process runs.
-pub(super) fn fixed(content_type: &'static str, text: String) -> impl Endpoint {
-    let text = bytes::Bytes::from(text);
-    get(poem::endpoint::make_sync(move |_| Response::builder().content_type(content_type).header(header::CACHE_CONTROL, "no-cache").body(text.clone())))
+/// A text that never changes while the process runs, written when somebody first asks for it: most nodes are never asked, and
+/// all of them want to start soon and stay small.
+pub(super) fn fixed(content_type: &'static str, write: fn() -> String) -> impl Endpoint {
+    let text: OnceLock<Bytes> = OnceLock::new();
+    get(poem::endpoint::make_sync(move |_| {
+        let text = text.get_or_init(|| write().into()).clone();
+        Response::builder().content_type(content_type).header(header::CACHE_CONTROL, "no-cache").body(text)
+    }))
 }

@@ -69,7 +69,7 @@ const TEMPLATES: [(&str, &str); 17] = [
     ("mailbox.html", include_str!("../../templates/ui/mailbox.html")),
 ];
 
-/// The compiled page templates of every language; made once, shared by all.
+/// The page templates of every language; made once, shared by all.
 #[derive(Debug)]
 pub(crate) struct Views(Vec<View>);
 
@@ -78,18 +78,14 @@ pub(crate) struct Views(Vec<View>);
 pub(crate) struct View {
     language: Language,
     environment: Environment<'static>,
-    words: Words,
     base: String,
 }
 
 impl Views {
-    /// Compiles the embedded templates. `base` is the path under which the public address serves us: empty, or such as
-    /// `/id`; links and forms begin with it.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] if a template is malformed, which the tests of this file rule out.
-    pub(crate) fn new(base: &str) -> Result<Self> {
-        Language::ALL.into_iter().map(|language| View::new(language, base)).collect::<Result<_>>().map(Self)
+    /// `base` is the path under which the public address serves us: empty, or such as `/id`; links and forms begin with it.
+    #[must_use]
+    pub(crate) fn new(base: &str) -> Self {
+        Self(Language::ALL.into_iter().map(|language| View::new(language, base)).collect())
     }
 
     /// The pages in `language`.
@@ -101,15 +97,17 @@ impl Views {
 }
 
 impl View {
-    fn new(language: Language, base: &str) -> Result<Self> {
+    fn new(language: Language, base: &str) -> Self {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
-        for (name, source) in TEMPLATES {
-            environment.add_template(name, source).map_err(Error::internal)?;
-        }
-        let words = speak::teach(&mut environment, language)?;
-        Ok(Self { language, environment, words, base: base.trim_end_matches('/').to_owned() })
+        speak::load_from(&mut environment, |name| TEMPLATES.iter().find(|(known, _)| *known == name).map(|(_, source)| *source));
+        speak::teach(&mut environment, language);
+        Self { language, environment, base: base.trim_end_matches('/').to_owned() }
+    }
+
+    fn words(&self) -> Option<&'static Words> {
+        Words::of(self.language).ok()
     }
 
     /// The path below which the public address serves us: empty, or such as `/id`.
@@ -122,13 +120,13 @@ impl View {
     /// this file rule out.
     #[must_use]
     pub(crate) fn say(&self, key: &str, args: &[(&str, &str)]) -> String {
-        self.words.say(key, args).unwrap_or_else(|| key.to_owned())
+        self.words().and_then(|words| words.say(key, args)).unwrap_or_else(|| key.to_owned())
     }
 
     /// Whether the catalogue has an entry `key`.
     #[must_use]
     pub(crate) fn has(&self, key: &str) -> bool {
-        self.words.has(key)
+        self.words().is_some_and(|words| words.has(key))
     }
 
     /// Faults of fields as sentences; a page shows them above its form.
@@ -139,11 +137,12 @@ impl View {
                 "newPassword" => "password",
                 other => other,
             };
-            let field = self.words.say(&format!("page.field.{field}"), &[]).unwrap_or_else(|| self.say("page.field.other", &[]));
+            let say = |key: String, args: &[(&str, &str)]| self.words().and_then(|words| words.say(&key, args));
+            let field = say(format!("page.field.{field}"), &[]).unwrap_or_else(|| self.say("page.field.other", &[]));
             let limit = fault.limit.map(|limit| limit.to_string());
             let mut args = vec![("field", field.as_str())];
             args.extend(limit.as_deref().map(|limit| ("limit", limit)));
-            self.words.say(&format!("page.fault.{}", fault.code), &args).unwrap_or_else(|| self.say("page.fault.other", &args))
+            say(format!("page.fault.{}", fault.code), &args).unwrap_or_else(|| self.say("page.fault.other", &args))
         };
         faults.iter().map(sentence).collect()
     }

@@ -50,19 +50,17 @@ const TEMPLATES: [[(&str, &str); 3]; 14] = [
     parts!("session_evicted"),
 ];
 
-/// The compiled templates, once a language; made once, shared by all.
+/// The templates, once a language; made once, shared by all.
 #[derive(Debug)]
 pub struct Renderer(Vec<(Language, Environment<'static>)>);
 
-impl Renderer {
-    /// Compiles the embedded templates.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] if one of them is malformed, which the tests of this file rule out.
-    pub fn new() -> Result<Self> {
-        Language::ALL.into_iter().map(|language| Ok((language, environment(language)?))).collect::<Result<_>>().map(Self)
+impl Default for Renderer {
+    fn default() -> Self {
+        Self(Language::ALL.into_iter().map(|language| (language, environment(language))).collect())
     }
+}
 
+impl Renderer {
     fn environment(&self, language: Language) -> Result<&Environment<'static>> {
         let found = self.0.iter().find(|(known, _)| *known == language);
         found.map(|(_, environment)| environment).ok_or_else(|| Error::internal("a language without templates"))
@@ -71,7 +69,7 @@ impl Renderer {
     /// The mail in `language`.
     ///
     /// # Errors
-    /// [`Error::Internal`] if a template asks for what its message lacks, which the tests of this file rule out.
+    /// [`Error::Internal`] if a template is malformed or asks for what its message lacks, which the tests of this file rule out.
     pub fn render(&self, language: Language, message: &Message) -> Result<Rendered> {
         let (environment, folder) = (self.environment(language)?, message.folder());
         let part = |file: &str, values: &Value| {
@@ -86,16 +84,14 @@ impl Renderer {
     }
 }
 
-fn environment(language: Language) -> Result<Environment<'static>> {
+fn environment(language: Language) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
     environment.set_formatter(write_value);
-    for (name, source) in TEMPLATES.iter().flatten().chain(&SHARED) {
-        environment.add_template(name, source).map_err(Error::internal)?;
-    }
-    speak::teach(&mut environment, language)?;
-    Ok(environment)
+    speak::load_from(&mut environment, |name| TEMPLATES.iter().flatten().chain(&SHARED).find(|(known, _)| *known == name).map(|(_, source)| *source));
+    speak::teach(&mut environment, language);
+    environment
 }
 
 /// Writes a value as the engine would, except that `/` is left alone: addresses spelt with entities are what spam filters
@@ -125,7 +121,7 @@ mod tests {
     use super::*;
 
     fn all_in(language: Language, messages: Vec<Message>) -> Vec<Rendered> {
-        let renderer = Renderer::new().unwrap();
+        let renderer = Renderer::default();
         messages.iter().map(|message| renderer.render(language, message).unwrap()).collect()
     }
 

@@ -8,21 +8,22 @@ use minijinja::{
     value::{Kwargs, Value},
 };
 
-use crate::domain::{Result, language::Language, words::Words};
+use crate::domain::{language::Language, words::Words};
 
-/// Adds `t` and `lang` to `environment` and answers the catalogue, for whoever needs a sentence outside a template.
-///
-/// # Errors
-/// [`crate::domain::Error::Internal`] if the catalogue is malformed, which the tests of [`crate::domain::words`] rule out.
-pub fn teach(environment: &mut Environment<'static>, language: Language) -> Result<Words> {
-    let words = Words::of(language)?;
-    let known = words.clone();
+/// Adds `t` and `lang` to `environment`.
+pub fn teach(environment: &mut Environment<'static>, language: Language) {
     environment.add_global("lang", language.tag());
     environment.add_function("t", move |key: &str, args: Kwargs| -> Result<String, Error> {
         let values: Vec<(String, String)> =
             args.args().map(|name| Ok((name.to_owned(), args.get::<Value>(name)?.to_string()))).collect::<Result<_, Error>>()?;
         let pairs: Vec<(&str, &str)> = values.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        known.say(key, &pairs).ok_or_else(|| Error::new(ErrorKind::UndefinedError, format!("the catalogue has no `{key}` with these arguments")))
+        let said = Words::of(language).ok().and_then(|words| words.say(key, &pairs));
+        said.ok_or_else(|| Error::new(ErrorKind::UndefinedError, format!("the catalogue has no `{key}` with these arguments")))
     });
-    Ok(words)
+}
+
+/// Lets `environment` find its templates in `known`, name and source. Each is compiled when it is first shown: a node that starts
+/// need not wait for pages that nobody asks it for, nor keep them.
+pub fn load_from(environment: &mut Environment<'static>, known: impl Fn(&str) -> Option<&'static str> + Send + Sync + 'static) {
+    environment.set_loader(move |name| Ok(known(name).map(str::to_owned)));
 }

@@ -4,13 +4,22 @@ use chrono::{DateTime, Utc};
 use migration::{Migrator, MigratorTrait as _, SchemaManager};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 
-use super::connection::Address;
+use super::connection::{Address, Db};
 use crate::domain::{Error, Result};
 
 /// Any number that nobody else locks: the lock of the migrations.
 const LOCK: i64 = 0x7265_616c_6d67;
 /// Where the steps that were taken are noted.
 const TABLE: &str = "seaql_migrations";
+
+/// Whether the schema is that of this version, which at nearly every start it is. Asked over the pool, because a connection of
+/// its own would be SQLite's last when it closes: that folds the journal into the file, and the next one begins it anew.
+///
+/// # Errors
+/// As [`migrate`].
+pub async fn is_current(db: &Db) -> Result<bool> {
+    Ok(missing(db.read.inner()).await?.is_empty())
+}
 
 /// Applies what is missing and answers the names of the steps. Each step is one transaction with the note that it was
 /// taken, so that a process that dies leaves whole steps and the next one goes on from there.

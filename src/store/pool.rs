@@ -112,6 +112,10 @@ impl Pool {
         self.statements.load(Ordering::Relaxed)
     }
 
+    pub(super) fn inner(&self) -> &DatabaseConnection {
+        &self.inner
+    }
+
     /// The same pool for work that nobody waits for: a call may take as long as the server lets it.
     #[must_use]
     pub fn patient(&self) -> Self {

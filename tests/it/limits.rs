@@ -198,7 +198,7 @@ async fn two_nodes_admit_a_plan_exactly() {
     let other = app.join(2).await;
     let operator = app.operator().await;
     let nodes = [std::sync::Arc::clone(&app.node.app), std::sync::Arc::clone(&other.app)];
-    let endpoints = nodes.each_ref().map(|node| std::sync::Arc::new(realmgate::http::endpoint(node, realmgate::http::AccessLog::off()).unwrap()));
+    let endpoints = nodes.each_ref().map(|node| std::sync::Arc::new(realmgate::http::endpoint(node, realmgate::http::AccessLog::off())));
     for plan in ["free", "starter"] {
         let person = format!("{plan}@example.com");
         let user = app.user(&person).await;

@@ -35,7 +35,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        let endpoint = http::endpoint(app.app(), AccessLog::off()).unwrap();
+        let endpoint = http::endpoint(app.app(), AccessLog::off());
         let task = tokio::spawn(http::serve(listener, endpoint, connections, std::sync::Arc::default(), stopped, Duration::from_secs(5)));
         Self { app, address, stop, task }
     }

@@ -14,7 +14,7 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
 }
 
 fn pages_in(language: Language, text: &str) -> Vec<(&'static str, String)> {
-    let views = Views::new("").unwrap();
+    let views = Views::new("");
     let views = views.speak(language);
     let (own, errors) = (|| text.to_owned(), vec![text.to_owned(), text.to_owned()]);
     let link = || Some(Link { label: own(), href: "https://app.acme.example/login".to_owned() });
@@ -164,7 +164,7 @@ fn every_sentence_that_the_code_asks_for_exists() {
         include_str!("../html.rs"),
         include_str!("../view.rs"),
     ];
-    let views = Views::new("").unwrap();
+    let views = Views::new("");
     let mut found = 0;
     // What a key is made of, between quotes; one with a gap is made at run time.
     for key in sources.iter().flat_map(|source| source.split('"')).filter(|text| text.starts_with("page.") && !text.contains(['{', '…', ' '])) {
@@ -177,7 +177,7 @@ fn every_sentence_that_the_code_asks_for_exists() {
 
 #[test]
 fn faults_are_told_in_every_language() {
-    let views = Views::new("").unwrap();
+    let views = Views::new("");
     let faults = [FieldError::new("newPassword", "too_short", "must be longer").with_limit(8), FieldError::new("email", "made_up", "is odd")];
     assert_eq!(
         views.speak(Language::English).sentences(&faults),
@@ -269,7 +269,7 @@ fn forms_post_what_their_handlers_take() {
 
 #[test]
 fn a_link_leads_to_the_web_or_to_us() {
-    let views = Views::new("/id/").unwrap();
+    let views = Views::new("/id/");
     let views = views.speak(Language::English);
     for (href, shown) in [("https://app.example", true), ("/ui/setup", true), ("javascript:alert(1)", false), ("data:text/html,x", false)] {
         let link = Some(Link { label: "Go on".to_owned(), href: href.to_owned() });
@@ -281,7 +281,7 @@ fn a_link_leads_to_the_web_or_to_us() {
 
 #[test]
 fn the_mailbox_shows_our_mails_with_usable_links() {
-    let renderer = Renderer::new().unwrap();
+    let renderer = Renderer::default();
     let mail = renderer.render(Language::English, &Message::samples_for(EVIL, "Acme", EVIL)[0]).unwrap();
     let item = MailboxItem {
         id: "7".to_owned(),
@@ -291,8 +291,7 @@ fn the_mailbox_shows_our_mails_with_usable_links() {
         text: mail.text,
         html: mail.html,
     };
-    let html = MailboxPage { to: "a+b@example.com".to_owned(), items: vec![item], open: Some("7".to_owned()) }
-        .render(Views::new("").unwrap().speak(Language::English));
+    let html = MailboxPage { to: "a+b@example.com".to_owned(), items: vec![item], open: Some("7".to_owned()) }.render(Views::new("").speak(Language::English));
     assert!(html.contains("to=a%2Bb%40example.com&amp;id=7"), "{html}");
     assert_eq!(html.matches("target=\"_blank\" rel=\"noopener noreferrer\"").count(), 1, "only the mail's own link is one");
     assert!(html.contains("srcdoc=\"&lt;!doctype html&gt;") && html.contains("&lt;base target=&quot;_blank&quot;&gt;"), "{html}");

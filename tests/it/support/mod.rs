@@ -221,7 +221,7 @@ impl Node {
         let app = Arc::new(App::new(settings.clone(), db, Arc::<ManualClock>::clone(clock), entropy, keyring).expect("an app"));
         service::installation::ensure(&app).await.expect("an installation");
         let feed = Feed::open(&app).await.expect("the change feed");
-        let endpoint = poem::EndpointExt::boxed(http::endpoint(&app, AccessLog::off()).expect("an endpoint"));
+        let endpoint = poem::EndpointExt::boxed(http::endpoint(&app, AccessLog::off()));
         Self { app, endpoint, feed: Mutex::new(feed) }
     }
 
