@@ -40,6 +40,31 @@ impl Dialogue for Repeat {
     }
 }
 
+/// Several requests in turn, each to be answered with 200.
+pub(crate) struct Round {
+    requests: Vec<Vec<u8>>,
+    next: usize,
+}
+
+impl Round {
+    /// One round a connection; every connection has its share of the requests, so that no two send the same at once.
+    pub(crate) fn shares(requests: &[Vec<u8>], connections: usize) -> Vec<Self> {
+        let share = |first: usize| requests.iter().skip(first).step_by(connections).cloned().collect();
+        (0..connections).map(|first| Self { requests: share(first), next: 0 }).collect()
+    }
+}
+
+impl Dialogue for Round {
+    fn request(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.requests[self.next]);
+        self.next = (self.next + 1) % self.requests.len();
+    }
+
+    fn reply(&mut self, reply: &Reply<'_>) -> Outcome<()> {
+        if reply.status == 200 { Ok(()) } else { Err(format!("status {} instead of 200: {}", reply.status, reply.excerpt()).into()) }
+    }
+}
+
 /// What a load came to.
 pub(crate) struct Sample {
     pub(crate) count: usize,

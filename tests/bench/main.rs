@@ -18,9 +18,12 @@ mod process;
 mod refresh;
 mod report;
 mod rounds;
+mod scale;
+mod seed;
 mod server;
 mod start;
 mod table;
+mod timing;
 mod transactions;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
@@ -56,6 +59,10 @@ enum Group {
     Refresh,
     /// Logins, beside bare Argon2id hashes.
     Hash,
+    /// A large installation beside a small one; takes minutes, and is run only if asked for.
+    Scale,
+    /// What the time of a refused login tells; only if asked for.
+    Timing,
     /// The bare peers alone, without the server: what this machine and this client can do.
     Bare,
 }
@@ -109,7 +116,7 @@ impl Args {
     }
 
     fn wants(&self, group: Group) -> bool {
-        if self.only.is_empty() { group != Group::Bare } else { self.only.contains(&group) }
+        if self.only.is_empty() { !matches!(group, Group::Bare | Group::Scale | Group::Timing) } else { self.only.contains(&group) }
     }
 }
 
@@ -187,6 +194,12 @@ fn measure(args: &Args) -> Outcome<bool> {
         let stage = Stage::postgres(&args.binary, cluster)?;
         let people = people::sign_up(&stage, refresh::MOST_CONNECTIONS)?;
         refresh::measure(args, &stage, &people, &mut report)?;
+    }
+    if args.wants(Group::Timing) {
+        timing::measure(args, &mut report)?;
+    }
+    if args.wants(Group::Scale) {
+        scale::measure(args, &mut report)?;
     }
     report.print(args.json)?;
     Ok(report.all_met())

@@ -23,10 +23,15 @@ const MAIL_LIMIT: Duration = Duration::from_secs(30);
 /// How long a limit may hold up the sign-ups, in all.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// The address of the first who signs up.
+pub(crate) const FIRST: &str = "bench-1@example.com";
+
 /// A verified user.
 #[derive(Clone)]
 pub(crate) struct Person {
     email: String,
+    /// Their realm, if it isn't the root realm.
+    realm: Option<String>,
 }
 
 /// What a login hands out.
@@ -37,16 +42,33 @@ pub(crate) struct Tokens {
 }
 
 impl Person {
+    /// Somebody who was put into the database with everybody's password.
+    pub(crate) fn known(email: String, realm: Option<String>) -> Self {
+        Self { email, realm }
+    }
+
+    /// The bytes of an attempt to log in with another password.
+    pub(crate) fn guess(&self, addr: SocketAddr) -> Vec<u8> {
+        post(addr, "/api/v1/auth/login", &json!({ "email": self.email, "password": "copper-Meadow-lantern-3390" }))
+    }
+
     /// The bytes of this person's login.
     pub(crate) fn login(&self, addr: SocketAddr) -> Vec<u8> {
-        post(addr, "/api/v1/auth/login", &json!({ "email": self.email, "password": PASSWORD }))
+        let mut request = post(addr, "/api/v1/auth/login", &json!({ "email": self.email, "password": PASSWORD }));
+        if let Some(realm) = &self.realm {
+            let line = format!("x-realm: {realm}\r\n");
+            // After the request line.
+            let at = request.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            request.splice(at..at, line.into_bytes());
+        }
+        request
     }
 }
 
 /// Signs `count` users up at the root realm and verifies their addresses.
 pub(crate) fn sign_up(stage: &Stage, count: u32) -> Outcome<Vec<Person>> {
     let addr = stage.server.addr;
-    let people: Vec<_> = (1..=count).map(|number| Person { email: format!("bench-{number}@example.com") }).collect();
+    let people: Vec<_> = (1..=count).map(|number| Person::known(format!("bench-{number}@example.com"), None)).collect();
     block_on(async {
         let mut connection = Connection::open(addr).await?;
         // All sign-ups before the first mail is awaited, so that the mails are on their way meanwhile.

@@ -16,6 +16,8 @@ pub(crate) enum Target {
     RatioAtMost(f64),
     /// Ours is at most this.
     AtMost(f64),
+    /// Ours is between these.
+    Between(f64, f64),
     /// The row is there for the reader.
     None,
 }
@@ -58,6 +60,7 @@ impl Row {
             Target::Ratio(least) => Some(self.ratio.is_some_and(|ratio| ratio >= least)),
             Target::RatioAtMost(most) => Some(self.ratio.is_some_and(|ratio| ratio <= most)),
             Target::AtMost(most) => Some(self.ours <= most),
+            Target::Between(least, most) => Some((least..=most).contains(&self.ours)),
             Target::None => None,
         }
     }
@@ -73,6 +76,7 @@ impl Row {
                 Target::Ratio(least) => format!(">= {least}"),
                 Target::RatioAtMost(most) => format!("<= {most} x"),
                 Target::AtMost(most) => format!("<= {most} {}", self.unit),
+                Target::Between(least, most) => format!("{least} to {most}"),
                 Target::None => String::new(),
             },
             self.met().map(|met| if met { "yes" } else { "NO" }).unwrap_or_default().to_owned(),
@@ -125,6 +129,7 @@ fn to_json(row: &Row) -> serde_json::Value {
         Target::Ratio(least) => json!({ "ratioAtLeast": least }),
         Target::RatioAtMost(most) => json!({ "ratioAtMost": most }),
         Target::AtMost(most) => json!({ "atMost": most }),
+        Target::Between(least, most) => json!({ "atLeast": least, "atMost": most }),
         Target::None => serde_json::Value::Null,
     };
     json!({ "what": row.what, "unit": row.unit, "ours": row.ours, "bare": row.bare, "ratio": row.ratio, "target": target, "ok": row.met(), "beside": row.note })

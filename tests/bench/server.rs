@@ -16,6 +16,7 @@ use sea_orm::{ConnectOptions, ConnectionTrait as _, Database};
 use crate::{
     Outcome,
     process::{Child, free_address},
+    seed::Seed,
 };
 
 /// The server's process and where it listens.
@@ -30,7 +31,10 @@ impl Server {
     /// Starts `binary` with its data in `folder` and waits until it is ready.
     pub(crate) fn start(binary: &Path, folder: &Path, settings: &[(&str, &str)]) -> Outcome<Self> {
         let addr = free_address()?;
-        run(&mut program(binary, folder, addr, settings), &["plan", "set", "free", "--requests-per-minute", "1000000000"])?;
+        // People without an account of their own act for the root account, which is on the largest plan.
+        for plan in ["free", "pro"] {
+            run(&mut program(binary, folder, addr, settings), &["plan", "set", plan, "--requests-per-minute", "1000000000"])?;
+        }
         let mut child = Child::start("the server", &mut program(binary, folder, addr, settings), &folder.join("server.log"))?;
         let start_up = child.wait_ready(addr, "/healthz/ready")?;
         Ok(Self { child, addr, start_up })
@@ -68,7 +72,7 @@ pub(crate) struct Stage {
     /// The PostgreSQL cluster, if it isn't SQLite.
     pub(crate) cluster: Option<String>,
     binary: PathBuf,
-    _database: Option<ScratchDatabase>,
+    database: Option<ScratchDatabase>,
     folder: tempfile::TempDir,
 }
 
@@ -81,7 +85,7 @@ impl Stage {
     /// The same with further settings.
     pub(crate) fn with(binary: &Path, settings: &[(&str, &str)]) -> Outcome<Self> {
         let folder = scratch_folder()?;
-        Ok(Self { server: Server::start(binary, folder.path(), settings)?, cluster: None, binary: binary.to_owned(), _database: None, folder })
+        Ok(Self { server: Server::start(binary, folder.path(), settings)?, cluster: None, binary: binary.to_owned(), database: None, folder })
     }
 
     /// A server on a new database of a PostgreSQL cluster.
@@ -89,7 +93,7 @@ impl Stage {
         let folder = scratch_folder()?;
         let database = ScratchDatabase::create(cluster)?;
         let server = Server::start(binary, folder.path(), &[("DATABASE_URL", &database.url())])?;
-        Ok(Self { server, cluster: Some(cluster.to_owned()), binary: binary.to_owned(), _database: Some(database), folder })
+        Ok(Self { server, cluster: Some(cluster.to_owned()), binary: binary.to_owned(), database: Some(database), folder })
     }
 
     /// Starts the server anew: it has forgotten everything that it only remembered. SQLite without further settings alone.
@@ -107,6 +111,18 @@ impl Stage {
     /// The file of its SQLite database.
     pub(crate) fn database_file(&self) -> PathBuf {
         self.folder.path().join("data/realmgate.db")
+    }
+
+    /// Stops the server, lets `change` have the database for itself, and starts the server again.
+    pub(crate) fn without_server<T>(&mut self, change: impl FnOnce(&Seed<'_>) -> Outcome<T>) -> Outcome<T> {
+        self.server.child.stop()?;
+        let data = self.folder.path().join("data");
+        let postgres = self.database.as_ref().map(ScratchDatabase::url);
+        let url = postgres.clone().unwrap_or_else(|| format!("sqlite://{}", data.join("realmgate.db").display()));
+        let changed = change(&Seed { data: &data, url: &url })?;
+        let settings: Vec<_> = postgres.iter().map(|url| ("DATABASE_URL", url.as_str())).collect();
+        self.server = Server::start(&self.binary, self.folder.path(), &settings)?;
+        Ok(changed)
     }
 }
 
