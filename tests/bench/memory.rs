@@ -13,7 +13,7 @@ use crate::{
 pub(crate) fn idle(stage: &Stage, report: &mut Report) -> Outcome<()> {
     eprintln!("memory");
     thread::sleep(Duration::from_secs(2));
-    report.add(Row::alone("idle memory", "MiB", stage.server.child.resident_mib()?, Target::AtMost(40.0), "resident, 2 s after the start"));
+    report.add(Row::alone("idle memory", "MiB", stage.server.child.resident_mib()?, Target::AtMost(25.0), "resident, 2 s after the start"));
     Ok(())
 }
 

@@ -22,6 +22,6 @@ pub(crate) fn measure(args: &Args, report: &mut Report) -> Outcome<()> {
         server.child.stop()?;
     }
     let note = format!("median of {STARTS}; the first start, with an empty folder, took {:.0} ms", first.start_up.as_secs_f64() * 1_000.0);
-    report.add(Row::alone("start to ready", "ms", median(millis.into_iter()), Target::AtMost(300.0), note));
+    report.add(Row::alone("start to ready", "ms", median(millis.into_iter()), Target::AtMost(100.0), note));
     Ok(())
 }
