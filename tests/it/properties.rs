@@ -54,7 +54,7 @@ fn returning_to(uri: &str) -> Realm {
 
 /// What leads away, if anything does: tricks with slashes, names, schemes and escapes.
 fn place() -> impl Strategy<Value = String> {
-    prop_oneof![anything(), "/ui/[a-z./%?#&=@:\\2eEfF]{0,40}", "(/|//|/\\|https?:|https?://|javascript:|data:)[a-z.@:/\\]{0,30}(/ui/[a-z]{0,5})?"]
+    prop_oneof![anything(), "/ui/[a-z./%?#&=@:\\\\2eEfF]{0,40}", "(/|//|/\\\\|https?:|https?://|javascript:|data:)[a-z.@:/\\\\]{0,30}(/ui/[a-z]{0,5})?"]
 }
 
 const EXPECT: Expect<'_> = Expect { issuer: "https://id.example/realms/a", audience: "https://id.example/api", now: 1_000, leeway: 5 };
