@@ -76,6 +76,8 @@ fn older(document: &str) -> Value {
 
 fn finish(spec: &mut Value, version: &str) -> String {
     spec["openapi"] = version.into();
+    // Maps are sorted by nature unless somebody among the dependencies has asked serde_json to keep the order of insertion.
+    spec.sort_all_objects();
     let mut text = serde_json::to_string_pretty(spec).unwrap_or_default();
     text.push('\n');
     text
