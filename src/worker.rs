@@ -7,7 +7,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use crate::{
     app::App,
     domain::id::NodeId,
-    service::{change_feed::Feed, jobs, nodes, sessions, signing, usage},
+    service::{change_feed::Feed, held_tokens, jobs, nodes, sessions, signing, usage},
     store,
 };
 
@@ -98,6 +98,20 @@ pub fn spawn_housekeeping(app: &Arc<App>, mut stop: watch::Receiver<bool>) -> Jo
     })
 }
 
+/// Writes the uses of opaque tokens before an end that they move is reached, until `stop` turns true. The last ones are
+/// written by [`last_words`].
+pub fn spawn_renewals(app: &Arc<App>, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        while !*stop.borrow() {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => log(held_tokens::flush_due(&app).await, "uses of tokens can't be written"),
+                _ = stop.changed() => {}
+            }
+        }
+    })
+}
+
 /// Writes what was counted of keys' uses, until `stop` turns true. The last counts are written by [`last_words`].
 pub fn spawn_usage(app: &Arc<App>, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
     let app = Arc::clone(app);
@@ -114,6 +128,7 @@ pub fn spawn_usage(app: &Arc<App>, mut stop: watch::Receiver<bool>) -> JoinHandl
 
 /// Writes whatever still is in memory alone, once the last request is answered.
 pub async fn last_words(app: &App) {
+    log(held_tokens::flush_all(app).await, "uses of tokens can't be written");
     log(sessions::flush_uses(app).await, "stamps of use can't be written");
     log(usage::flush_last(app).await, "keys' stamps of use can't be written");
     log(usage::flush(app).await, "counts of use can't be written");

@@ -16,6 +16,7 @@ mod m0011_api_keys;
 mod m0012_invitations;
 mod m0013_nodes;
 mod m0014_life;
+mod m0021_opaque_tokens;
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::prelude::{DbErr, MigratorTrait, SchemaManager};
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_invitations::Step),
             Box::new(m0013_nodes::Step),
             Box::new(m0014_life::Step),
+            Box::new(m0021_opaque_tokens::Step),
         ]
     }
 }

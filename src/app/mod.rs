@@ -4,6 +4,7 @@
 
 pub mod bell;
 pub mod cache;
+pub mod held;
 pub mod meters;
 pub mod turns;
 pub mod usage;
@@ -14,7 +15,7 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::Notify;
 
 use crate::{
-    app::{bell::Bell, cache::Caches, meters::Meters, turns::Turns, usage::Usage},
+    app::{bell::Bell, cache::Caches, held::Held, meters::Meters, turns::Turns, usage::Usage},
     config::Settings,
     crypto::{
         keyring::Keyring,
@@ -48,6 +49,8 @@ pub struct App {
     pub mail: Transport,
     pub renderer: Renderer,
     pub caches: Caches,
+    /// Opaque tokens of other dialects.
+    pub held: Held,
     pub usage: Usage,
     /// Whose guess at a password is looked at now.
     pub turns: Turns,
@@ -94,6 +97,7 @@ impl App {
             mail,
             renderer: Renderer::default(),
             caches: Caches::default(),
+            held: Held::default(),
             usage: Usage::default(),
             turns: Turns::default(),
             limiter,

@@ -79,6 +79,7 @@ pub(super) async fn serve(settings: &Settings, no_worker: bool) -> Result<()> {
     let stop = stop_signal(&app, Duration::from_secs(settings.stop_delay))?;
     let feed = Feed::open(&app).await?;
     let mut tasks = vec![worker::spawn_feed(&app, feed, stop.clone()), worker::spawn_housekeeping(&app, stop.clone()), worker::spawn_usage(&app, stop.clone())];
+    tasks.push(worker::spawn_renewals(&app, stop.clone()));
     if settings.redis_url.is_some() {
         tasks.push(worker::spawn_presence(&app, stop.clone()));
     }

@@ -141,6 +141,12 @@ pub enum Error {
     /// The key was revoked, has expired or was rotated already.
     #[error("the key is not in use any more")]
     KeyNotActive,
+    /// A token that was shown to be judged or ended, and is none of the caller's good ones.
+    #[error("the token is not valid")]
+    TokenNotValid,
+    /// Several credentials at once, of which each would make somebody else of the caller.
+    #[error("the request shows more than one credential")]
+    AmbiguousCredential,
     /// A limit was reached.
     #[error("too many requests")]
     RateLimited {
@@ -213,6 +219,8 @@ impl Error {
             Self::InsufficientScope { .. } => "insufficient_scope",
             Self::IpNotAllowed => "ip_not_allowed",
             Self::KeyNotActive => "key_not_active",
+            Self::TokenNotValid => "token_not_valid",
+            Self::AmbiguousCredential => "ambiguous_credential",
             Self::RateLimited { .. } => "rate_limited",
             Self::Busy { .. } => "service_busy",
             Self::Unavailable(_) | Self::Conflict(_) => "service_unavailable",

@@ -41,6 +41,9 @@ pub enum Action {
     ApiKeyRotated,
     ApiKeyRevoked,
     ApiKeyLeaked,
+    CredentialsVerified,
+    UserTokenCreated,
+    UserTokenDeleted,
     PlanCreated,
     PlanChanged,
     MemberAdded,
@@ -88,6 +91,9 @@ impl Action {
             Self::ApiKeyRotated => "api_key.rotated",
             Self::ApiKeyRevoked => "api_key.revoked",
             Self::ApiKeyLeaked => "api_key.leaked",
+            Self::CredentialsVerified => "user.credentials_verified",
+            Self::UserTokenCreated => "user_token.created",
+            Self::UserTokenDeleted => "user_token.deleted",
             Self::AccountPlanChanged => "account.plan_changed",
             Self::MemberAdded => "member.added",
             Self::MemberRoleChanged => "member.role_changed",
@@ -110,6 +116,8 @@ pub enum Actor {
     User(UserId, SessionId),
     /// A program with an API key.
     Key(ApiKeyId),
+    /// A person with an opaque token of another dialect.
+    Holder(UserId),
     /// Whoever holds the command line.
     Operator,
 }

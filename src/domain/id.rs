@@ -70,6 +70,8 @@ ids! {
     DeviceId,
     /// A scoped key of an account.
     ApiKeyId,
+    /// An opaque token of the Converse or the Conversant dialect.
+    HeldTokenId,
     /// A mailed one-time token.
     OneTimeTokenId,
     /// An invitation to an account.

@@ -1,6 +1,6 @@
 //! Deferred work. A job row is written in the transaction that owes it, and holds ids only: secrets are minted when it runs.
 
-use super::id::{AccountId, ApiKeyId, InvitationId, MailRequestId, OneTimeTokenId, RealmId, SessionId, UserId};
+use super::id::{AccountId, ApiKeyId, HeldTokenId, InvitationId, MailRequestId, OneTimeTokenId, RealmId, SessionId, UserId};
 
 /// What the worker has to do. Every job may run twice; doing it twice must mean the same as once.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -32,6 +32,8 @@ pub enum Job {
     SendNewDevice { realm_id: RealmId, user_id: UserId, session_id: SessionId },
     /// Tell a user that a session was ended to make room for another.
     SendSessionEvicted { realm_id: RealmId, user_id: UserId, session_id: SessionId },
+    /// Tell a user that a token was made in their name that never ends.
+    SendEndlessToken { realm_id: RealmId, user_id: UserId, token_id: HeldTokenId },
 }
 
 impl Job {
@@ -52,6 +54,7 @@ impl Job {
             Self::SendEmailChanged { .. } => "send_email_changed",
             Self::SendNewDevice { .. } => "send_new_device",
             Self::SendSessionEvicted { .. } => "send_session_evicted",
+            Self::SendEndlessToken { .. } => "send_endless_token",
         }
     }
 
@@ -71,7 +74,8 @@ impl Job {
             | Self::SendEmailChange { realm_id, .. }
             | Self::SendEmailChanged { realm_id, .. }
             | Self::SendNewDevice { realm_id, .. }
-            | Self::SendSessionEvicted { realm_id, .. } => *realm_id,
+            | Self::SendSessionEvicted { realm_id, .. }
+            | Self::SendEndlessToken { realm_id, .. } => *realm_id,
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod email;
 pub mod error;
 pub mod event;
 pub mod guess;
+pub mod held_token;
 pub mod id;
 pub mod invitation;
 pub mod job;

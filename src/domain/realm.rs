@@ -67,6 +67,8 @@ pub struct RealmSettings {
     pub scopes: Vec<String>,
     /// Life spans, in seconds.
     pub lifetimes: Lifetimes,
+    /// Longest `timeout` of a Converse token, in seconds; without it any, and tokens may be made that never end.
+    pub user_token_timeout_max: Option<u32>,
 }
 
 impl Default for RealmSettings {
@@ -82,6 +84,7 @@ impl Default for RealmSettings {
             allowed_redirect_uris: Vec::new(),
             scopes: Vec::new(),
             lifetimes: Lifetimes::default(),
+            user_token_timeout_max: None,
         }
     }
 }
@@ -108,6 +111,7 @@ impl RealmSettings {
         bound("lifetimes.verifyCode", u64::from(span.verify_code), 60, 3_600);
         bound("lifetimes.resetPassword", u64::from(span.reset_password), 300, 86_400);
         bound("lifetimes.changeEmail", u64::from(span.change_email), 300, 86_400);
+        bound("userTokenTimeoutMax", u64::from(self.user_token_timeout_max.unwrap_or(60)), 60, u64::from(u32::MAX));
         faults.extend(super::scope::check_registered("scopes", &self.scopes));
         if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
     }

@@ -7,6 +7,10 @@ pub enum Kind {
     AccessToken,
     /// A program's key.
     ApiKey,
+    /// A token of the Converse dialect.
+    UserToken,
+    /// A token of the Conversant dialect.
+    AuthToken,
 }
 
 impl Kind {
@@ -16,6 +20,8 @@ impl Kind {
         match self {
             Self::AccessToken => "access_token",
             Self::ApiKey => "api_key",
+            Self::UserToken => "user_token",
+            Self::AuthToken => "auth_token",
         }
     }
 }

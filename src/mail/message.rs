@@ -177,6 +177,19 @@ pub enum Message {
         /// Where to ask for a new password, if the installation knows.
         forgot_link: Option<String>,
     },
+    /// A token was made in somebody's name that never ends.
+    EndlessToken {
+        /// The user's name.
+        name: String,
+        /// Display name of the realm.
+        realm: String,
+        /// When, as people read it, with its zone.
+        at: String,
+        /// How the token begins, as lists show it.
+        prefix: String,
+        /// Where to ask for a new password, if the installation knows.
+        forgot_link: Option<String>,
+    },
     /// A session made room for another one.
     SessionEvicted {
         /// The user's name.
@@ -208,6 +221,7 @@ impl Message {
             Self::ChangeEmail { .. } => "change_email",
             Self::EmailChanged { .. } => "email_changed",
             Self::NewDevice { .. } => "new_device",
+            Self::EndlessToken { .. } => "endless_token",
             Self::SessionEvicted { .. } => "session_evicted",
         }
     }
@@ -269,6 +283,13 @@ impl Message {
                 at => plain::line(at),
                 device => plain::foreign(device),
                 ip => plain::foreign(ip),
+                forgot_link => forgot_link.as_deref(),
+            },
+            Self::EndlessToken { name, realm, at, prefix, forgot_link } => context! {
+                name => plain::foreign(name),
+                realm => plain::realm(realm),
+                at => plain::line(at),
+                prefix => prefix.as_str(),
                 forgot_link => forgot_link.as_deref(),
             },
             Self::RefreshReuse { name, realm, device, forgot_link } | Self::SessionEvicted { name, realm, device, forgot_link } => context! {
@@ -390,6 +411,13 @@ impl Message {
                 at: "2026-03-14 09:26 UTC".to_owned(),
                 device: device.clone(),
                 ip: "203.0.113.7".to_owned(),
+                forgot_link: Some(page("forgot-password")),
+            },
+            Self::EndlessToken {
+                name: name.clone(),
+                realm: realm.clone(),
+                at: "2026-03-14 09:26 UTC".to_owned(),
+                prefix: "0a1b2c3d".to_owned(),
                 forgot_link: Some(page("forgot-password")),
             },
             Self::SessionEvicted { name, realm, device, forgot_link: Some(page("forgot-password")) },

@@ -33,7 +33,7 @@ macro_rules! parts {
 const SHARED: [(&str, &str); 2] =
     [("layout.html", include_str!("../../templates/email/layout.html")), ("parts.html", include_str!("../../templates/email/parts.html"))];
 
-const TEMPLATES: [[(&str, &str); 3]; 14] = [
+const TEMPLATES: [[(&str, &str); 3]; 15] = [
     parts!("verify_email"),
     parts!("account_exists"),
     parts!("reset_password"),
@@ -48,6 +48,7 @@ const TEMPLATES: [[(&str, &str); 3]; 14] = [
     parts!("email_changed"),
     parts!("new_device"),
     parts!("session_evicted"),
+    parts!("endless_token"),
 ];
 
 /// The templates, once a language; made once, shared by all.

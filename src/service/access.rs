@@ -20,7 +20,7 @@ pub(super) async fn administers(db: &impl Connection, ctx: &Ctx, account: Accoun
     let me = match &ctx.principal {
         Principal::Operator => return Ok(Role::Owner),
         Principal::User(me) => me,
-        Principal::Key(_) => return Err(Error::NotPermitted),
+        Principal::Key(_) | Principal::Holder(_) => return Err(Error::NotPermitted),
         Principal::Anonymous => return Err(Error::MissingCredential),
     };
     let standings = store::memberships::standings(db, ctx.realm.id, me.user_id, account).await?;

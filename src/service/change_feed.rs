@@ -12,7 +12,7 @@ use crate::{
     app::App,
     domain::{
         Result,
-        id::{AccountId, ApiKeyId, SessionId, UserId},
+        id::{AccountId, ApiKeyId, HeldTokenId, SessionId, UserId},
         session::EndReason,
     },
     store::{self, revocations::RevocationKind},
@@ -64,6 +64,7 @@ impl Feed {
                     RevocationKind::Realm => app.caches.forget_realm(row.realm_id),
                     RevocationKind::Account => app.caches.forget_account(AccountId(row.subject)),
                     RevocationKind::ApiKey => app.caches.forget_key(ApiKeyId(row.subject)),
+                    RevocationKind::HeldToken => app.held.forget(HeldTokenId(row.subject)),
                     RevocationKind::Plan => app.caches.forget_plans(),
                 }
             }

@@ -8,19 +8,24 @@ use std::{net::IpAddr, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
-use super::{Ctx, Principal, authentication, key_check, limits, profile, realms, verify};
+use super::{
+    Ctx, Principal, authentication,
+    held_tokens::{self, Proved},
+    key_check, limits, profile, realms, verify,
+};
 use crate::{
-    app::App,
+    app::{App, held::Remembered},
     crypto::signing,
     domain::{
         Error, Result,
         account::Terms,
         api_key::{ApiKey, KeyStatus, KeyText},
-        id::{RealmId, UserId},
+        held_token::{TokenKind, TokenStatus},
+        id::{AccountId, RealmId, UserId},
         realm::{Realm, RealmStatus},
         scope,
         session::EndReason,
-        user::{Profile, Role},
+        user::{Profile, Role, UserStatus},
         verdict::{Code, Kind},
     },
 };
@@ -37,6 +42,8 @@ pub struct Known {
     /// Whether it is of a person who administers the account.
     manages: bool,
     pub key: Option<Arc<ApiKey>>,
+    /// The opaque token of another dialect that it is, if so.
+    pub token: Option<Arc<Remembered>>,
     pub expires_at: Option<DateTime<Utc>>,
     /// Why it lets nobody in, if so, before it is asked what for.
     pub fault: Option<Code>,
@@ -51,6 +58,12 @@ impl Known {
         let of_person = if key.is_none() { Some("openid") } else { None };
         let of_realm = self.manages.then(|| scope::known(settings)).into_iter().flatten();
         of_key.chain(of_person).chain(of_realm)
+    }
+
+    /// The person behind an opaque token, if it is one's.
+    #[must_use]
+    pub fn user(&self) -> Option<UserId> {
+        self.token.as_ref().and_then(|token| token.token.user_id)
     }
 
     /// Whether `scope` is among them.
@@ -75,6 +88,11 @@ pub async fn recognise(app: &App, credential: &str) -> Result<Option<Known>> {
         api_key(app, credential).await
     } else if credential.bytes().filter(|byte| *byte == b'.').count() == 2 {
         access_token(app, credential).await
+    } else if let Some(kind) = TokenKind::claims(credential) {
+        match held_tokens::prove(app, kind, credential).await? {
+            Some(proved) => of_token(app, proved, None).await,
+            None => Ok(None),
+        }
     } else {
         Ok(None)
     }
@@ -93,7 +111,17 @@ pub async fn api_key(app: &App, credential: &str) -> Result<Option<Known>> {
         KeyStatus::Active if !terms.account.is_active() || realm.status != RealmStatus::Active => Some(Code::Disabled),
         KeyStatus::Active => None,
     };
-    Ok(Some(Known { kind: Kind::ApiKey, subject: key.id.0, realm, terms, manages: false, expires_at: key.settings.expires_at, fault, key: Some(key) }))
+    Ok(Some(Known {
+        kind: Kind::ApiKey,
+        subject: key.id.0,
+        realm,
+        terms,
+        manages: false,
+        token: None,
+        expires_at: key.settings.expires_at,
+        fault,
+        key: Some(key),
+    }))
 }
 
 /// Who calls one of our own operations: a person with an access token, or a program with a key.
@@ -171,7 +199,72 @@ async fn of_person(app: &App, realm: RealmId, user: UserId, expires_at: Option<D
     let terms = limits::terms(app, account).await?;
     let manages = matches!(role, Some(Role::Owner | Role::Admin));
     let fault = fault.or(if terms.account.is_active() { None } else { Some(Code::Disabled) });
-    Ok(Some(Known { kind: Kind::AccessToken, subject: user.0, realm, terms, manages, key: None, expires_at, fault }))
+    Ok(Some(Known { kind: Kind::AccessToken, subject: user.0, realm, terms, manages, key: None, token: None, expires_at, fault }))
+}
+
+/// What an opaque token is worth, in the account that its bearer picked, if they did.
+///
+/// # Errors
+/// [`Error::NotPermitted`] if the picked account is none of theirs.
+async fn of_token(app: &App, proved: Proved, picked: Option<AccountId>) -> Result<Option<Known>> {
+    let Proved { token, profile, status } = proved;
+    let realm = realms::get(app, token.token.realm_id).await?;
+    let family = token.token.kind.family();
+    let kind = match token.token.kind {
+        TokenKind::User => Kind::UserToken,
+        TokenKind::Auth => Kind::AuthToken,
+    };
+    let (account, role) = match (&profile, picked.or(token.token.account_id)) {
+        (Some(profile), Some(account)) => {
+            let place = profile.memberships.iter().find(|place| place.account_id == account);
+            if place.is_none() && picked.is_some() {
+                return Err(Error::NotPermitted);
+            }
+            (account, place.map(|place| place.role))
+        }
+        (Some(profile), None) => acting_for(&realm, profile),
+        (None, Some(account)) => (account, Some(Role::Admin)),
+        (None, None) => return Ok(None),
+    };
+    let terms = limits::terms(app, account).await?;
+    let locked = profile.as_ref().is_some_and(|profile| profile.user.status != UserStatus::Active);
+    let fault = match status {
+        TokenStatus::Expired => Some(Code::Expired),
+        TokenStatus::Ended => Some(Code::Revoked),
+        TokenStatus::Active if locked || realm.status != RealmStatus::Active || !realm.serves(family) || !terms.account.is_active() => Some(Code::Disabled),
+        TokenStatus::Active => None,
+    };
+    let subject = token.token.user_id.map_or(account.0, |user| user.0);
+    let manages = matches!(role, Some(Role::Owner | Role::Admin));
+    let expires_at = token.token.timeout.seconds().and_then(|_| token.end());
+    Ok(Some(Known { kind, subject, realm, terms, manages, key: None, token: Some(token), expires_at, fault }))
+}
+
+/// Who calls an operation of another dialect with one of its tokens, in the account that they pick or in their default one.
+///
+/// `mentioned` is the realm that the request names, if it names one: it must be the token's own.
+///
+/// # Errors
+/// [`Error::InvalidAccessToken`], [`Error::AccessTokenExpired`], [`Error::RealmMismatch`], [`Error::RealmSuspended`],
+/// [`Error::AccountDisabled`], [`Error::NotFound`] where the dialect is off, [`Error::NotPermitted`] for an account that is none of theirs.
+pub async fn holder(app: &App, kind: TokenKind, text: &str, mentioned: Option<RealmId>, picked: Option<AccountId>) -> Result<(Arc<Realm>, Principal)> {
+    let proved = held_tokens::prove(app, kind, text).await?.ok_or(Error::InvalidAccessToken)?;
+    if mentioned.is_some_and(|realm| realm != proved.token.token.realm_id) {
+        return Err(Error::RealmMismatch);
+    }
+    match proved.status {
+        TokenStatus::Expired => return Err(Error::AccessTokenExpired),
+        TokenStatus::Ended => return Err(Error::InvalidAccessToken),
+        TokenStatus::Active => {}
+    }
+    let known = of_token(app, proved, picked).await?.ok_or(Error::InvalidAccessToken)?;
+    match known.fault {
+        None => Ok((Arc::clone(&known.realm), Principal::Holder(Arc::new(known)))),
+        Some(_) if known.realm.status != RealmStatus::Active => Err(Error::RealmSuspended),
+        Some(_) if !known.realm.serves(kind.family()) => Err(Error::NotFound),
+        Some(_) if !known.terms.account.is_active() => Err(Error::AccountDisabled),
+        Some(_) => Err(Error::InvalidAccessToken),
+    }
 }
 
 /// The account that a person acts for, and as what: the first that they belong to, else the one that owns their realm,

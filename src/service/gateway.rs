@@ -16,13 +16,20 @@ use crate::{
     },
 };
 
+/// A credential, and what it may be where it stands: none passes in another dialect's header.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    pub text: &'a str,
+    pub kinds: &'a [Kind],
+}
+
 /// Answers whose a credential is, if it is good for `scopes` and a unit of its account is left.
 ///
 /// # Errors
 /// For a 401 [`Error::MissingCredential`], [`Error::InvalidAccessToken`], [`Error::AccessTokenExpired`],
 /// [`Error::InvalidApiKey`]; for a 403 [`Error::AccountDisabled`], [`Error::InsufficientScope`], [`Error::IpNotAllowed`];
 /// [`Error::RateLimited`].
-pub async fn check(app: &App, client: &Client, meter: &Meter, credential: Result<&str>, scopes: &[String]) -> Result<Known> {
+pub async fn check(app: &App, client: &Client, meter: &Meter, credential: Result<Shown<'_>>, scopes: &[String]) -> Result<Known> {
     match passed(app, client, meter, credential, scopes).await {
         Err(error @ (Error::MissingCredential | Error::InvalidAccessToken | Error::AccessTokenExpired | Error::InvalidApiKey)) => {
             // Whoever has no good credential is a stranger, and counts as one.
@@ -33,10 +40,10 @@ pub async fn check(app: &App, client: &Client, meter: &Meter, credential: Result
     }
 }
 
-async fn passed(app: &App, client: &Client, meter: &Meter, credential: Result<&str>, scopes: &[String]) -> Result<Known> {
-    let credential = credential?;
+async fn passed(app: &App, client: &Client, meter: &Meter, credential: Result<Shown<'_>>, scopes: &[String]) -> Result<Known> {
+    let Shown { text: credential, kinds } = credential?;
     let unknown = || if KeyText::claims(&app.settings.api_key_prefix, credential) { Error::InvalidApiKey } else { Error::InvalidAccessToken };
-    let known = super::credentials::recognise(app, credential).await?.ok_or_else(unknown)?;
+    let known = super::credentials::recognise(app, credential).await?.filter(|known| kinds.contains(&known.kind)).ok_or_else(unknown)?;
     let verdict = verify::judge(app, &Question { credential, scopes, ip: Some(client.ip), cost: 1 }, known).await;
     if let Some(standing) = verdict.standing {
         meter.note(standing);
@@ -44,7 +51,7 @@ async fn passed(app: &App, client: &Client, meter: &Meter, credential: Result<&s
     let known = verdict.known.ok_or_else(unknown)?;
     match verdict.code {
         Code::Valid => Ok(known),
-        Code::Expired if known.kind == Kind::AccessToken => Err(Error::AccessTokenExpired),
+        Code::Expired if known.kind != Kind::ApiKey => Err(Error::AccessTokenExpired),
         Code::Expired | Code::Revoked | Code::NotFound => Err(unknown()),
         Code::Disabled => Err(Error::AccountDisabled),
         Code::InsufficientScope => Err(Error::InsufficientScope { scope: "" }),

@@ -62,6 +62,7 @@ pub async fn charge(app: &App, ctx: &Ctx) -> Result<()> {
                 None => admit(&ctx.meter, app.limiter.take(&[account], 1, now).await),
             }
         }
+        Principal::Holder(known) => admit(&ctx.meter, app.limiter.take(&[ask_account(&known.terms)], 1, app.clock.now()).await),
         Principal::Operator => Ok(()),
     }
 }

@@ -120,6 +120,19 @@ pub async fn run(app: &App, claimed: &ClaimedJob) -> Result<(), Undelivered> {
             })
             .await?
         }
+        Job::SendEndlessToken { user_id, token_id, .. } => match store::held_tokens::find(&app.db.read, realm.id, *token_id).await? {
+            Some(token) => {
+                with_user(app, &realm, *user_id, |user| Message::EndlessToken {
+                    name: user.name.clone(),
+                    realm: realm.display_name().to_owned(),
+                    at: moment(token.created_at),
+                    prefix: token.prefix,
+                    forgot_link: forgot_link(app, &realm),
+                })
+                .await?
+            }
+            None => None,
+        },
         Job::SendEmailChange { user_id, token_id, .. } => return email_change(app, &realm, owed, *user_id, *token_id).await,
         Job::SendEmailChanged { user_id, token_id, .. } => return email_changed(app, &realm, owed, *user_id, *token_id).await,
     };

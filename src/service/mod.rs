@@ -15,6 +15,7 @@ pub mod export;
 pub mod gateway;
 mod guesses;
 pub mod health;
+pub mod held_tokens;
 pub mod installation;
 pub mod invitations;
 pub mod jobs;
@@ -40,9 +41,11 @@ pub mod registration;
 pub mod sessions;
 pub mod sign_in_link;
 pub mod signing;
+mod single_factor;
 mod step_up;
 mod token_guesses;
 pub mod usage;
+pub mod user_tokens;
 pub mod users;
 pub mod verification;
 pub mod verify;
@@ -80,6 +83,8 @@ pub enum Principal {
     User(Arc<SignedIn>),
     /// A program with an API key.
     Key(Arc<credentials::Known>),
+    /// A person, or an account's program, with an opaque token of another dialect.
+    Holder(Arc<credentials::Known>),
     /// Whoever holds the command line.
     Operator,
 }
@@ -135,8 +140,19 @@ impl Ctx {
         match &self.principal {
             Principal::User(user) => Ok(user),
             // A key is good, but no person: it never does what people do.
-            Principal::Key(_) => Err(Error::NotPermitted),
+            Principal::Key(_) | Principal::Holder(_) => Err(Error::NotPermitted),
             Principal::Anonymous | Principal::Operator => Err(Error::MissingCredential),
+        }
+    }
+
+    /// The caller with an opaque token of another dialect.
+    ///
+    /// # Errors
+    /// [`Error::MissingCredential`] if there is none.
+    pub fn holder(&self) -> Result<&credentials::Known> {
+        match &self.principal {
+            Principal::Holder(known) => Ok(known),
+            _ => Err(Error::MissingCredential),
         }
     }
 
@@ -179,6 +195,7 @@ impl Ctx {
             Principal::Anonymous => Actor::Anonymous,
             Principal::User(user) => Actor::User(user.user_id, user.session_id),
             Principal::Key(known) => known.key.as_ref().map_or(Actor::Anonymous, |key| Actor::Key(key.id)),
+            Principal::Holder(known) => known.user().map_or(Actor::Anonymous, Actor::Holder),
             Principal::Operator => Actor::Operator,
         };
         Event {

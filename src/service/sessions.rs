@@ -217,7 +217,8 @@ async fn end_one(app: &App, ctx: &Ctx, user: UserId, id: SessionId, reason: EndR
     Ok(())
 }
 
-/// Ends a user's sessions inside a transaction and leaves word for the other nodes.
+/// Ends a user's sessions inside a transaction and leaves word for the other nodes. Unless they only signed out, their
+/// tokens of other dialects end too; caches learn of those by the user's version, which the caller moves.
 pub(super) async fn end_all(
     db: &impl Connection,
     realm: RealmId,
@@ -228,6 +229,9 @@ pub(super) async fn end_all(
 ) -> Result<Vec<SessionId>> {
     let ended = store::sessions::end_all(db, realm, user, except, reason, now).await?;
     store::revocations::insert_sessions(db, realm, &ended, reason, now).await?;
+    if reason != EndReason::LoggedOut {
+        store::held_tokens::end_all(db, realm, user, now).await?;
+    }
     Ok(ended)
 }
 

@@ -104,6 +104,7 @@ async fn places(app: &App, ctx: &Ctx) -> Result<Vec<AccountId>> {
             }
             if places.is_empty() { Err(Error::NotPermitted) } else { Ok(places) }
         }
+        Principal::Holder(_) => Err(Error::NotPermitted),
         Principal::Anonymous | Principal::Operator => Err(Error::MissingCredential),
     }
 }

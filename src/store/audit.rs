@@ -44,6 +44,7 @@ pub fn add(batch: &mut Batch, id: EventId, event: &Event, now: DateTime<Utc>) {
         Actor::Anonymous => ("anonymous", None, None, None),
         Actor::User(user, session) => ("user", Some(user), Some(session), None),
         Actor::Key(key) => ("api_key", None, None, Some(key)),
+        Actor::Holder(user) => ("user", Some(user), None, None),
         Actor::Operator => ("operator", None, None, None),
     };
     let row = ActiveModel {

@@ -14,6 +14,7 @@ pub mod connection;
 pub mod credentials;
 pub mod devices;
 pub mod fault;
+pub mod held_tokens;
 pub mod installation;
 pub mod invitations;
 pub mod jobs;

@@ -38,12 +38,14 @@ pub enum RevocationKind {
     Account,
     /// Something about an API key changed.
     ApiKey,
+    /// An opaque token of another dialect is over.
+    HeldToken,
     /// A plan changed; whoever is on it is not listed.
     Plan,
 }
 
 impl RevocationKind {
-    const ALL: [Self; 6] = [Self::Session, Self::User, Self::Realm, Self::Account, Self::ApiKey, Self::Plan];
+    const ALL: [Self; 7] = [Self::Session, Self::User, Self::Realm, Self::Account, Self::ApiKey, Self::HeldToken, Self::Plan];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -52,6 +54,7 @@ impl RevocationKind {
             Self::Realm => "realm",
             Self::Account => "account",
             Self::ApiKey => "api_key",
+            Self::HeldToken => "opaque_token",
             Self::Plan => "plan",
         }
     }
