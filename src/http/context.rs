@@ -11,16 +11,10 @@ use poem_openapi::{
     registry::{MetaSecurityScheme, Registry},
 };
 
-use super::{client, failure::Failure};
+use super::{client, dialect::Dialect, failure::Failure};
 use crate::{
     app::App,
-    domain::{
-        Error, Result,
-        limit::Rule,
-        realm::{Family, Realm},
-        request_id::RequestId,
-        scope,
-    },
+    domain::{Error, Result, held_token::TokenKind, id::AccountId, limit::Rule, realm::Realm, request_id::RequestId, scope},
     service::{Client, Ctx, Principal, SignedIn, credentials, limits, realms},
 };
 
@@ -104,8 +98,8 @@ fn host(req: &Request) -> Option<String> {
 
 /// A dialect that is switched off in a realm answers as if it were not there.
 fn served(req: &Request, realm: &Realm) -> Result<()> {
-    let native = req.original_uri().path().starts_with(super::native::BASE);
-    if !native || realm.serves(Family::Native) { Ok(()) } else { Err(Error::NotFound) }
+    let family = Dialect::family(req.original_uri().path());
+    if family.is_none_or(|family| realm.serves(family)) { Ok(()) } else { Err(Error::NotFound) }
 }
 
 async fn public(req: &Request) -> Result<Ctx> {
@@ -144,32 +138,56 @@ pub(super) fn visitor(req: &Request, app: &App) -> (Client, limits::Meter) {
 /// Whoever calls with a good credential, which must have `scope` if it is a key. `charged` says that the call takes a
 /// unit here; else its service sees to what it takes.
 async fn caller(req: &Request, scope: Option<&'static str>, charged: bool) -> Result<Ctx> {
-    let origin = origin(req).map_err(|error| match error {
-        // A name that is no text is one more name of no realm: see `realms::mentioned`.
-        Error::RealmNotFound => Error::RealmMismatch,
-        error => error,
-    })?;
-    let (realm, principal) = match proved(req, &origin).await {
-        Ok(proved) => proved,
-        Err(error) => {
-            // Whoever has no good credential is a stranger, and counts as one.
-            limits::address(origin.app, origin.client.ip, Rule::Address, &origin.meter).await?;
-            return Err(error);
-        }
-    };
-    let ctx = Ctx { realm, principal, client: origin.client, request_id: origin.request_id, meter: origin.meter };
-    let mut outcome = if charged { limits::charge(origin.app, &ctx).await } else { Ok(()) };
+    let origin = origin_of_caller(req)?;
+    let proved = proved(req, &origin).await;
+    let (app, ctx) = known(origin, proved).await?;
+    let mut outcome = if charged { limits::charge(app, &ctx).await } else { Ok(()) };
     if let Some(scope) = scope {
         outcome = outcome.and_then(|()| ctx.require_scope(scope));
     }
-    credentials::count_call(origin.app, &ctx, &outcome);
+    credentials::count_call(app, &ctx, &outcome);
     outcome?;
     served(req, &ctx.realm)?;
     Ok(ctx)
 }
 
+/// Whoever calls another dialect with one of its tokens, which stands where that dialect has it; in the account that they
+/// pick, or in their default one. The call takes a unit of that account.
+pub(super) async fn holder(req: &Request, kind: TokenKind, shown: Result<&str>, picked: Result<Option<AccountId>>) -> Result<Ctx> {
+    let origin = origin_of_caller(req)?;
+    let proved = async {
+        let (text, picked) = (shown?, picked?);
+        let mentioned = realms::mentioned(origin.app, origin.named, origin.host.as_deref()).await?;
+        credentials::holder(origin.app, kind, text, mentioned, picked).await
+    };
+    let proved = proved.await;
+    let (app, ctx) = known(origin, proved).await?;
+    limits::charge(app, &ctx).await?;
+    served(req, &ctx.realm)?;
+    Ok(ctx)
+}
+
+fn origin_of_caller(req: &Request) -> Result<Origin<'_>> {
+    origin(req).map_err(|error| match error {
+        // A name that is no text is one more name of no realm: see `realms::mentioned`.
+        Error::RealmNotFound => Error::RealmMismatch,
+        error => error,
+    })
+}
+
+/// The context of whom a credential proved. Whoever has no good one is a stranger, and counts as one.
+async fn known(origin: Origin<'_>, proved: Result<(Arc<Realm>, Principal)>) -> Result<(&Arc<App>, Ctx)> {
+    match proved {
+        Ok((realm, principal)) => Ok((origin.app, Ctx { realm, principal, client: origin.client, request_id: origin.request_id, meter: origin.meter })),
+        Err(error) => {
+            limits::address(origin.app, origin.client.ip, Rule::Address, &origin.meter).await?;
+            Err(error)
+        }
+    }
+}
+
 async fn proved(req: &Request, origin: &Origin<'_>) -> Result<(Arc<Realm>, Principal)> {
-    let token = bearer_token(req)?;
+    let token = shown_by(req, Carrier::Bearer)?;
     let mentioned = realms::mentioned(origin.app, origin.named, origin.host.as_deref()).await?;
     credentials::caller(origin.app, token, mentioned, origin.client.ip).await
 }
@@ -193,6 +211,49 @@ async fn step_up(req: &Request) -> Result<Ctx> {
     let now = req.data::<Arc<App>>().map(|app| app.clock.now()).ok_or_else(|| Error::internal("the application is not attached to the request"))?;
     ctx.stepped_up(now)?;
     Ok(ctx)
+}
+
+/// Where a credential may stand in a request's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Carrier {
+    /// `Authorization: Bearer` (RFC 6750 section 2.1).
+    Bearer,
+    /// `X-CONVERSE-TOKEN`.
+    ConverseToken,
+    /// `X-Auth-Token`.
+    AuthToken,
+}
+
+impl Carrier {
+    const ALL: [Self; 3] = [Self::Bearer, Self::ConverseToken, Self::AuthToken];
+
+    /// What it carries; its own header once.
+    fn text(self, req: &Request) -> Result<&str> {
+        let name = match self {
+            Self::Bearer => return bearer_token(req),
+            Self::ConverseToken => "x-converse-token",
+            Self::AuthToken => "x-auth-token",
+        };
+        let mut values = req.headers().get_all(name).iter();
+        let value = values.next().ok_or(Error::MissingCredential)?;
+        if values.next().is_some() {
+            return Err(Error::AmbiguousCredential);
+        }
+        value.to_str().map_err(|_| Error::InvalidAccessToken)
+    }
+}
+
+/// What a request shows in `carrier`. With another credential elsewhere nobody could say who calls (OWASP ASVS 5.0 6.3.4).
+pub(super) fn shown_by(req: &Request, carrier: Carrier) -> Result<&str> {
+    let shown = carrier.text(req);
+    if let Ok(own) = shown {
+        for other in Carrier::ALL {
+            if other != carrier && matches!(other.text(req), Ok(text) if text != own) {
+                return Err(Error::AmbiguousCredential);
+            }
+        }
+    }
+    shown
 }
 
 /// The one bearer token of a request. Two `Authorization` headers are refused: proxies disagree on which one counts.

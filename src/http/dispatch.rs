@@ -15,14 +15,18 @@ pub(super) struct Dispatch<E> {
 }
 
 impl<E: Endpoint> Dispatch<E> {
-    /// Puts the operations of `api`, mounted below `base`, and what answers at a path whatever the method is, in front of
-    /// `rest`, which must serve them too.
-    pub(super) fn new(base: &str, api: impl OpenApi, any_method: HashMap<&'static str, BoxEndpoint<'static>>, rest: E) -> Self {
+    /// Puts what answers at a path whatever the method is in front of `rest`, which must serve it too.
+    pub(super) fn new(any_method: HashMap<&'static str, BoxEndpoint<'static>>, rest: E) -> Self {
+        Self { exact: HashMap::new(), any_method, rest }
+    }
+
+    /// Puts the operations of `api`, mounted below `base`, in front of the rest, which must serve them too.
+    pub(super) fn with(mut self, base: &str, api: impl OpenApi) -> Self {
         let mut routes = HashMap::new();
         api.add_routes(&mut routes);
         let plain = routes.into_iter().filter(|(path, _)| !path.contains([':', '*', '<']));
-        let exact = plain.map(|(path, methods)| (format!("{base}{}", path.trim_end_matches('/')), methods)).collect();
-        Self { exact, any_method, rest }
+        self.exact.extend(plain.map(|(path, methods)| (format!("{base}{}", path.trim_end_matches('/')), methods)));
+        self
     }
 }
 

@@ -13,6 +13,7 @@ use poem_openapi::OperationId;
 
 use super::{
     access_log::{AccessLog, Line},
+    dialect::Dialect,
     failure::Failure,
     html::SharedViews,
     limit_headers, request_id,
@@ -97,7 +98,10 @@ impl<E: Endpoint> Endpoint for Edge<E> {
                     failure.limit = limit_headers::tightest(&meter).map(|standing| standing.rule.as_str());
                 }
                 report(&failure, &id);
-                let reply = if uri.path().starts_with("/ui/") { super::html::failure_page(&self.views, language, &failure) } else { failure.problem(&id) };
+                let reply = match Dialect::of(uri.path()) {
+                    Dialect::Pages => super::html::failure_page(&self.views, language, &failure),
+                    dialect => dialect.render(&failure, &id),
+                };
                 (reply, pattern, Some(failure.code))
             }
         };

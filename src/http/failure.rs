@@ -206,6 +206,8 @@ impl From<Error> for Failure {
             Error::InsufficientScope { .. } => (StatusCode::FORBIDDEN, "The API key lacks the scope that this operation needs."),
             Error::IpNotAllowed => (StatusCode::FORBIDDEN, "This API key may not be used from this address."),
             Error::KeyNotActive => (StatusCode::CONFLICT, "This key was revoked, has expired or was rotated already."),
+            Error::TokenNotValid => (StatusCode::FORBIDDEN, "This is no valid token of the caller."),
+            Error::AmbiguousCredential => (StatusCode::BAD_REQUEST, "The request shows more than one credential. Send the one that is meant."),
             Error::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "Too many requests. Wait and try again."),
             Error::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "The service is busy. Nothing was done; try again."),
             Error::Unavailable(_) | Error::Conflict(_) => (StatusCode::SERVICE_UNAVAILABLE, "The service is unavailable for the moment. Try again."),

@@ -4,7 +4,9 @@ mod access_log;
 mod client;
 mod client_io;
 mod context;
+mod converse;
 mod dev;
+mod dialect;
 mod dispatch;
 mod docs;
 mod edge;
@@ -35,6 +37,7 @@ mod well_known;
 use std::{collections::HashMap, sync::Arc};
 
 use poem::{Endpoint, EndpointExt as _, Response, Route};
+use poem_openapi::OpenApi;
 
 pub use access_log::AccessLog;
 pub use listener::serve;
@@ -48,7 +51,7 @@ use crate::{
 };
 
 /// Methods of the routes that stand in no OpenAPI document.
-const PLAIN_ROUTES: [(&str, &[&str]); 44] = [
+const PLAIN_ROUTES: [(&str, &[&str]); 45] = [
     ("/.well-known/change-password", &["GET"]),
     ("/.well-known/security.txt", &["GET"]),
     ("/healthz/live", &["GET"]),
@@ -59,6 +62,7 @@ const PLAIN_ROUTES: [(&str, &[&str]); 44] = [
     ("/openapi/native.json", &["GET"]),
     ("/openapi/native-3.0.json", &["GET"]),
     ("/openapi/native-rust.json", &["GET"]),
+    ("/openapi/converse.json", &["GET"]),
     ("/docs", &["GET"]),
     ("/ui/style.css", &["GET"]),
     ("/ui/verify-email", &["GET", "POST"]),
@@ -112,9 +116,10 @@ pub fn endpoint(app: &Arc<App>, log: AccessLog) -> impl Endpoint<Output = Respon
         route = dev::routes(route);
         route = metrics::routes(route);
     }
-    let route = route.nest(native::BASE, native::api());
+    let route = route.nest(native::BASE, native::api()).nest(converse::BASE, converse::api());
     let rest = route.data(Arc::clone(&views)).data(ExportDocument(native::export_document));
-    let inner = dispatch::Dispatch::new(native::BASE, native::operations(), gateway::hot(), rest);
+    let short = dispatch::Dispatch::new(gateway::hot(), rest);
+    let inner = short.with(native::BASE, native::operations()).with(converse::BASE, converse::operations());
     let routes = edge::RouteTable { operations: operations(), methods: methods() };
     app.meters.traffic.open(routes.methods.iter().map(|(pattern, _)| pattern.clone()));
     edge::Edge { inner, app: Arc::clone(app), views, log, routes }
@@ -130,12 +135,29 @@ fn base_path(app: &App) -> String {
 #[must_use]
 pub fn documents() -> Vec<(&'static str, String)> {
     let native = native::api().spec();
-    vec![("native.json", spec::v3_1(&native)), ("native-3.0.json", spec::v3_0(&native)), ("native-rust.json", spec::for_rust(&native))]
+    vec![
+        ("native.json", spec::v3_1(&native)),
+        ("native-3.0.json", spec::v3_0(&native)),
+        ("native-rust.json", spec::for_rust(&native)),
+        ("converse.json", spec::v3_1(&converse::api().spec())),
+    ]
+}
+
+/// Id, method and pattern of every operation of `api`, as its document names them. Taken from what the document is written
+/// of, since every start needs it and the document itself is seldom asked for.
+fn patterns<T: OpenApi>(base: &str, _: &T) -> Vec<(&'static str, String, String)> {
+    let paths = T::meta().into_iter().flat_map(|api| api.paths);
+    let each = paths.flat_map(|path| {
+        let pattern = format!("{base}{}", path.path.trim_end_matches('/'));
+        path.operations.into_iter().map(move |operation| (operation.operation_id.unwrap_or_default(), operation.method.to_string(), pattern.clone()))
+    });
+    each.collect()
 }
 
 /// Method and pattern of every documented operation, by its id.
 fn each_operation(mut visit: impl FnMut(&'static str, &str, &str)) {
-    for (id, method, path) in native::patterns() {
+    let native = patterns(native::BASE, &native::operations());
+    for (id, method, path) in native.into_iter().chain(patterns(converse::BASE, &converse::operations())) {
         visit(id, &method, &path);
     }
 }

@@ -9,7 +9,7 @@ use poem::{
 };
 use serde_json::{Value, json};
 
-use super::{docs, failure::Failure, native, route, spec};
+use super::{converse, docs, failure::Failure, native, route, spec};
 use crate::{
     app::App,
     domain::{Error, realm::Realm},
@@ -29,6 +29,7 @@ pub(super) fn routes(route: Route) -> Route {
         .at("/openapi/native.json", route::named("/openapi/native.json", route::fixed("application/json", || spec::v3_1(&native::api().spec()))))
         .at("/openapi/native-3.0.json", route::named("/openapi/native-3.0.json", route::fixed("application/json", || spec::v3_0(&native::api().spec()))))
         .at("/openapi/native-rust.json", route::named("/openapi/native-rust.json", route::fixed("application/json", || spec::for_rust(&native::api().spec()))))
+        .at("/openapi/converse.json", route::named("/openapi/converse.json", route::fixed("application/json", || spec::v3_1(&converse::api().spec()))))
         .at("/docs", route::named("/docs", docs::page()))
 }
 

@@ -10,6 +10,8 @@ mod bad_input;
 mod change_feed;
 mod commands;
 mod config_cli;
+mod converse;
+mod converse_safety;
 mod devices;
 mod email_change;
 mod erase;

@@ -14,10 +14,18 @@ use poem::{
     web::Data,
 };
 
-use super::{context, failure::Failure, route};
+use super::{
+    context::{self, Carrier},
+    failure::Failure,
+    route,
+};
 use crate::{
     app::App,
-    service::{gateway, verify::Known},
+    domain::{Error, verdict::Kind},
+    service::{
+        gateway::{self, Shown},
+        verify::Known,
+    },
 };
 
 const SUBJECT: HeaderName = HeaderName::from_static("x-auth-subject");
@@ -70,10 +78,27 @@ async fn by_path(req: &Request, app: Data<&Arc<App>>) -> Result<Response> {
 
 async fn answer(req: &Request, app: &App, scopes: &[String], yes: StatusCode) -> Result<Response> {
     let (client, meter) = context::visitor(req, app);
-    let known = gateway::check(app, &client, &meter, context::bearer_token(req), scopes).await.map_err(Failure::from)?;
+    let known = gateway::check(app, &client, &meter, shown(req), scopes).await.map_err(Failure::from)?;
     let mut reply = Response::builder().status(yes).finish();
     put(reply.headers_mut(), &known);
     Ok(reply)
+}
+
+/// The one credential of a request, in whichever dialect's header it stands. Proxies take no 400 for a no.
+fn shown(req: &Request) -> crate::domain::Result<Shown<'_>> {
+    const CARRIERS: [(Carrier, &[Kind]); 3] = [
+        (Carrier::Bearer, &[Kind::AccessToken, Kind::ApiKey, Kind::AuthToken]),
+        (Carrier::ConverseToken, &[Kind::UserToken]),
+        (Carrier::AuthToken, &[Kind::AuthToken]),
+    ];
+    for (carrier, kinds) in CARRIERS {
+        match context::shown_by(req, carrier) {
+            Ok(text) => return Ok(Shown { text, kinds }),
+            Err(Error::MissingCredential) => {}
+            Err(_) => return Err(Error::InvalidAccessToken),
+        }
+    }
+    Err(Error::MissingCredential)
 }
 
 fn put(headers: &mut HeaderMap, known: &Known) {

@@ -75,15 +75,3 @@ pub(super) fn api() -> OpenApiService<impl OpenApi, ()> {
         .license(LicenseObject::new(env!("CARGO_PKG_LICENSE")).identifier(env!("CARGO_PKG_LICENSE")))
         .url_prefix(BASE)
 }
-
-/// Id, method and pattern of every operation, as the document names them. Taken from what the document is written of, since
-/// every start needs it and the document itself is seldom asked for.
-pub(super) fn patterns() -> Vec<(&'static str, String, String)> {
-    fn apis<T: OpenApi>(_: &T) -> impl Iterator<Item = (&'static str, String, String)> + use<T> {
-        T::meta().into_iter().flat_map(|api| api.paths).flat_map(|path| {
-            let pattern = format!("{BASE}{}", path.path.trim_end_matches('/'));
-            path.operations.into_iter().map(move |operation| (operation.operation_id.unwrap_or_default(), operation.method.to_string(), pattern.clone()))
-        })
-    }
-    apis(&operations()).collect()
-}
