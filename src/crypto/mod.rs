@@ -2,6 +2,7 @@
 
 pub mod entropy;
 pub mod hash;
+mod hash_threads;
 pub mod keyring;
 pub mod password_pool;
 pub mod signing;

@@ -1,24 +1,24 @@
 //! Password hashes: Argon2id with a pepper, a few at a time.
 //!
-//! As many run at once as there are permits (cores), some more wait, the rest are told to come back: hashing is the one
+//! As many run at once as there are threads for it (cores), some more wait, the rest are told to come back: hashing is the one
 //! dear thing that strangers can ask for. The memory blocks are kept and used again, which saves the operating system
 //! from mapping 19 MiB for each hash. Passwords are hashed as the bytes that came, untouched (OWASP ASVS 5.0 6.2.8).
 
 use std::{
     collections::BTreeSet,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::Semaphore;
 
-use super::{hash::ct_eq, keyring::Keyring};
+use super::{
+    hash::ct_eq,
+    hash_threads::{HashThreads, Kept},
+    keyring::Keyring,
+};
 use crate::domain::{
     Error, Result,
     clock::Entropy,
@@ -63,7 +63,7 @@ pub struct Verdict {
 /// What the pool was asked for.
 #[derive(Debug, Default)]
 pub struct HashMeters {
-    /// How long hashes waited for a permit.
+    /// How long hashes waited for a thread.
     pub waited: Histogram,
     /// How long they then took.
     pub took: Histogram,
@@ -76,12 +76,8 @@ pub struct HashMeters {
 pub struct PasswordPool {
     params: HashParams,
     keyring: Arc<Keyring>,
-    permits: Arc<Semaphore>,
-    /// How many may wait for a permit.
-    queue: usize,
-    waiting: AtomicUsize,
-    blocks: Arc<Mutex<Vec<Vec<Block>>>>,
-    size: usize,
+    threads: HashThreads,
+    blocks: Arc<Kept<Vec<Block>>>,
     pub meters: HashMeters,
     /// Keys that a hash needed and this node lacks, so that each is complained about once.
     missing: Mutex<BTreeSet<String>>,
@@ -108,11 +104,8 @@ impl PasswordPool {
         Self {
             params,
             keyring,
-            permits: Arc::new(Semaphore::new(permits)),
-            queue,
-            waiting: AtomicUsize::new(0),
+            threads: HashThreads::new(permits, queue),
             blocks: Arc::default(),
-            size: permits,
             meters: HashMeters::default(),
             missing: Mutex::default(),
         }
@@ -173,76 +166,53 @@ impl PasswordPool {
 
     async fn run(&self, params: HashParams, password: &SecretString, salt: Vec<u8>) -> Result<[u8; TAG]> {
         let asked = Instant::now();
-        let permit = self.permit().await.inspect_err(|_| self.meters.refused.add())?;
-        let begun = Instant::now();
-        self.meters.waited.record(begun - asked);
         // An overlong password costs what every other costs, not more; it never matches.
         let text = password.expose_secret();
         let password: SecretString = if text.len() > MAX_BYTES { SecretString::from("") } else { text.into() };
         let blocks = Arc::clone(&self.blocks);
-        let work = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+        let work = move || {
+            let begun = Instant::now();
             let argon2 = params.argon2()?;
             let wanted = argon2.params().block_count();
-            let mut memory = blocks.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+            let mut memory = blocks.take().unwrap_or_default();
             memory.resize(wanted, Block::new());
             let mut out = [0; TAG];
             let hashed = argon2.hash_password_into_with_memory(password.expose_secret().as_bytes(), &salt, &mut out, &mut memory);
-            blocks.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
-            hashed.map(|()| out).map_err(|cause| Error::internal(cause.to_string()))
-        });
-        let hashed = work.await.map_err(Error::internal)?;
-        self.meters.took.record(begun.elapsed());
-        hashed
+            blocks.put(memory);
+            hashed.map(|()| (out, begun, begun.elapsed())).map_err(|cause| Error::internal(cause.to_string()))
+        };
+        let ran = self.threads.run(work).await;
+        let (hashed, begun, took) = ran.inspect_err(|error| {
+            if matches!(error, Error::Busy { .. }) {
+                self.meters.refused.add();
+            }
+        })??;
+        self.meters.waited.record(begun - asked);
+        self.meters.took.record(took);
+        Ok(hashed)
     }
 
     /// How many may run at once.
     #[must_use]
     pub fn permits(&self) -> usize {
-        self.size
+        self.threads.size()
     }
 
     /// How many run.
     #[must_use]
     pub fn running(&self) -> usize {
-        self.size.saturating_sub(self.permits.available_permits())
+        self.threads.running()
     }
 
-    /// How many wait for a permit.
+    /// How many wait for a thread.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
-    }
-
-    async fn permit(&self) -> Result<tokio::sync::OwnedSemaphorePermit> {
-        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return Ok(permit);
-        }
-        let place = Place::take(&self.waiting, self.queue)?;
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(Error::internal);
-        drop(place);
-        permit
+        self.threads.waiting()
     }
 
     /// Gives kept memory back, except while hashes run. Called when the node is idle.
     pub fn trim(&self) {
-        self.blocks.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-}
-
-/// A place in the queue; given back when dropped, also when the client went away while waiting.
-struct Place<'a>(&'a AtomicUsize);
-
-impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicUsize, limit: usize) -> Result<Self> {
-        let taken = waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| (count < limit).then_some(count + 1));
-        taken.map(|_| Self(waiting)).map_err(|_| Error::Busy { retry_after: 1 })
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.blocks.clear();
     }
 }
 
@@ -298,6 +268,23 @@ mod tests {
         assert!(!lacking.verify(&"correct horse".into(), Some(&hash)).await.unwrap().matches, "without its pepper");
         assert_eq!(lacking.missing_keys(), ["k1"]);
         assert!(hash.contains(&key_mark("k1")) && !hash.contains(&key_mark("k")) && !hash.contains(&key_mark("k11")));
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_while_waiting_leaves_the_line() {
+        let pool = pool(HashParams { memory_kib: 32_768, iterations: 2, ..CHEAP }, K1);
+        let secret: SecretString = "x".into();
+        let mut first: Vec<_> = (0..3).map(|_| Box::pin(pool.verify(&secret, None))).collect();
+        for asked in &mut first {
+            assert!(futures_util::poll!(asked).is_pending());
+        }
+        assert!(matches!(pool.verify(&secret, None).await, Err(Error::Busy { .. })), "two run and one waits");
+        drop(first.pop());
+        assert!(pool.verify(&secret, None).await.is_ok(), "the place of the one that waited is free again");
+        for asked in first {
+            asked.await.unwrap();
+        }
+        assert_eq!((pool.running(), pool.waiting()), (0, 0));
     }
 
     #[tokio::test]
