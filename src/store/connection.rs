@@ -52,7 +52,9 @@ impl Address {
             return Err(Error::Setup("database_url must start with sqlite:// or postgres://".to_owned()));
         }
         let mut options = ConnectOptions::new(url);
-        options.max_connections(size).acquire_timeout(PATIENCE).connect_timeout(PATIENCE).sqlx_logging(false);
+        // Nobody asks a connection whether it is still there before each use: SQLite is in this process, and for Postgres
+        // `pool::guard` asks when there is reason to.
+        options.max_connections(size).acquire_timeout(PATIENCE).connect_timeout(PATIENCE).sqlx_logging(false).test_before_acquire(false);
         if sqlite {
             options.min_connections(1).idle_timeout(None).max_lifetime(None).map_sqlx_sqlite_pool_opts(pool::guard_sqlite).map_sqlx_sqlite_opts(|sqlite| {
                 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
@@ -65,8 +67,6 @@ impl Address {
             });
         } else {
             options.idle_timeout(Duration::from_secs(600)).statement_timeout(STATEMENT).set_application_name("realmgate");
-            // `pool::guard` asks instead, when there is reason to.
-            options.test_before_acquire(false);
         }
         Ok(options)
     }

@@ -18,6 +18,7 @@ pub mod held_tokens;
 pub mod installation;
 pub mod invitations;
 pub mod jobs;
+mod literal_limit;
 pub mod mail_requests;
 pub mod mailbox;
 pub mod master_keys;

@@ -18,6 +18,7 @@ use sea_orm::{
 };
 use sqlx::{Connection as _, PgConnection, Postgres, Sqlite, pool::PoolOptions};
 
+use super::literal_limit::literal_limits;
 use crate::domain::Result;
 
 /// A connection that nobody used for so long is asked whether it still answers before it is lent.
@@ -196,6 +197,11 @@ async fn within<T>(patience: Duration, doubt: &Doubt, call: impl Future<Output =
     })
 }
 
+/// The statement as its database likes it best.
+fn ready(statement: Statement) -> Statement {
+    if statement.db_backend == DbBackend::Sqlite { literal_limits(statement) } else { statement }
+}
+
 /// Each call of the inner connection, within its time.
 macro_rules! bounded {
     ($type:ty) => {
@@ -207,7 +213,7 @@ macro_rules! bounded {
 
             async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
                 self.statements.fetch_add(1, Ordering::Relaxed);
-                within(self.patience, &self.doubt, self.inner.execute_raw(statement)).await
+                within(self.patience, &self.doubt, self.inner.execute_raw(ready(statement))).await
             }
 
             async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
@@ -217,12 +223,12 @@ macro_rules! bounded {
 
             async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
                 self.statements.fetch_add(1, Ordering::Relaxed);
-                within(self.patience, &self.doubt, self.inner.query_one_raw(statement)).await
+                within(self.patience, &self.doubt, self.inner.query_one_raw(ready(statement))).await
             }
 
             async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
                 self.statements.fetch_add(1, Ordering::Relaxed);
-                within(self.patience, &self.doubt, self.inner.query_all_raw(statement)).await
+                within(self.patience, &self.doubt, self.inner.query_all_raw(ready(statement))).await
             }
         }
     };
