@@ -101,14 +101,7 @@ impl PasswordPool {
     /// A pool that runs `permits` hashes at once and lets `queue` more wait.
     #[must_use]
     pub fn new(params: HashParams, permits: usize, queue: usize, keyring: Arc<Keyring>) -> Self {
-        Self {
-            params,
-            keyring,
-            threads: HashThreads::new(permits, queue),
-            blocks: Arc::default(),
-            meters: HashMeters::default(),
-            missing: Mutex::default(),
-        }
+        Self { params, keyring, threads: HashThreads::new(permits, queue), blocks: Arc::default(), meters: HashMeters::default(), missing: Mutex::default() }
     }
 
     /// The hash of a new password, in PHC form, its tag peppered with the current master key.

@@ -48,11 +48,8 @@ mod tests {
 
     #[test]
     fn large_limits_stay_bound() {
-        let statement = Statement {
-            sql: "SELECT f FROM a LIMIT ?".into(),
-            values: Some(Values(vec![Value::BigUnsigned(Some(1_000))])),
-            db_backend: DbBackend::Sqlite,
-        };
+        let statement =
+            Statement { sql: "SELECT f FROM a LIMIT ?".into(), values: Some(Values(vec![Value::BigUnsigned(Some(1_000))])), db_backend: DbBackend::Sqlite };
         assert_eq!(literal_limits(statement.clone()), statement);
     }
 }

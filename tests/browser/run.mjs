@@ -1,6 +1,7 @@
 // Runs the journeys: `node run.mjs PROGRAM`. BROWSER_MODULES names the folder where this folder's package.json is installed,
 // CHROMIUM the browser; with BROWSER_SHOTS every page that is looked at leaves a picture there.
 
+import { everyOperationTriedAtTheDocs } from './docs.mjs';
 import { journeys } from './journeys.mjs';
 import { startBrowser, startServer } from './session.mjs';
 
@@ -9,7 +10,7 @@ let failed = 0;
 try {
   const operatorLink = new URL(server.printed().match(/http\S+\/ui\/setup\?\S+/)[0]);
   const browser = await startBrowser();
-  for (const journey of journeys) {
+  for (const journey of [...journeys, everyOperationTriedAtTheDocs]) {
     const started = Date.now();
     try {
       await journey({ browser, base: server.base }, operatorLink.pathname + operatorLink.search);
