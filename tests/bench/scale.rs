@@ -52,8 +52,8 @@ fn on(args: &Args, cluster: Option<&str>, report: &mut Report) -> Outcome<()> {
         people::sign_up(&stage, 1)?;
         Ok(stage)
     };
-    let small = town(args, stage()?, FEW_PEOPLE)?;
-    let crowded = town(args, stage()?, MANY_PEOPLE)?;
+    let small = town(stage()?, FEW_PEOPLE)?;
+    let crowded = town(stage()?, MANY_PEOPLE)?;
     let mut wide = stage()?;
     eprintln!("  making {MANY_REALMS} realms");
     let took = wide.without_server(|seed| {
@@ -94,7 +94,7 @@ fn on(args: &Args, cluster: Option<&str>, report: &mut Report) -> Outcome<()> {
 }
 
 /// An installation of one realm with so many people.
-fn town(args: &Args, mut stage: Stage, count: u32) -> Outcome<Town> {
+fn town(mut stage: Stage, count: u32) -> Outcome<Town> {
     eprintln!("  making {count} people");
     stage.without_server(|seed| seed.people(count))?;
     ready(stage, (1..=ACTIVE).map(|at| Person::known(seed::address(at * (count / ACTIVE)), None)).collect())
