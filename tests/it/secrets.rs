@@ -196,6 +196,11 @@ async fn keys_and_invitations(server: &Server, sink: &Sink, secrets: &mut Secret
     post("/api/v1/invitations/sign-up", "", json!({ "token": token, "name": "Guest", "password": SHORT }), 422).await;
     post("/api/v1/invitations/sign-up", "", json!({ "token": token, "name": "Guest", "password": THIRD }), 201).await;
     post("/api/v1/invitations/sign-up", "", json!({ "token": token, "name": "Guest", "password": THIRD }), 400).await;
+    // The host leaves later, who may not while others are there.
+    let members: Value = server.get(&format!("{account}/members"), access).await.unwrap().json().await.unwrap();
+    let guest = members["items"].as_array().unwrap().iter().find(|member| member["email"] == "guest@example.com").unwrap();
+    let place = format!("{}{account}/members/{}", server.url, guest["userId"].as_str().unwrap());
+    assert_eq!(server.http.delete(place).bearer_auth(access).send().await.unwrap().status(), 204);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

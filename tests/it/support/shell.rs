@@ -86,5 +86,7 @@ impl Shell {
 
 /// The members of the first item, sorted.
 pub fn members(value: &Value) -> Vec<&str> {
-    value["items"][0].as_object().unwrap().keys().map(String::as_str).collect()
+    let mut members: Vec<&str> = value["items"][0].as_object().unwrap().keys().map(String::as_str).collect();
+    members.sort_unstable();
+    members
 }
