@@ -36,6 +36,10 @@
 //! person's own devices from a stranger's and [`service::sign_in_link`] as the way in during a siege. [`service::signing`]
 //! and [`service::master_keys`] let keys follow each other while nodes run.
 //!
+//! [`service::mfa`] keeps a sign-in waiting for its second half, [`service::totp`] and [`service::passkeys`] are what that is made
+//! of, `service::proofs` judges both for it and for [`service::step_up`]; [`service::factors`] answers every door whether one
+//! proof is enough.
+//!
 //! A person's life there: [`service::email_change`] with its way back, [`service::erase`], which leaves an id in the audit
 //! trail and nothing else, and [`service::export`]. `service::notices` owes word by mail of sign-ins from elsewhere and of
 //! sessions that had to make room.
@@ -54,7 +58,8 @@
 //! guess (`service::guesses`, which may say that it is not to be looked at), compares in the password pool (a stranger's
 //! address costs the same hash), and in one transaction holds the user's row, takes the count back, writes the
 //! session, ends the oldest over the realm's cap, leaves word of that for other nodes, owes notices where they are
-//! due and writes an audit line. After the commit it tells the caches and signs the access token.
+//! due and writes an audit line. After the commit it tells the caches and signs the access token. Whoever has a second factor
+//! gets no session there but a token for the other half, see `service::login::admit`.
 
 pub mod app;
 pub mod cli;

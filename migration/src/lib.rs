@@ -16,6 +16,7 @@ mod m0011_api_keys;
 mod m0012_invitations;
 mod m0013_nodes;
 mod m0014_life;
+mod m0016_factors;
 mod m0021_opaque_tokens;
 
 use sea_orm_migration::prelude::*;
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_invitations::Step),
             Box::new(m0013_nodes::Step),
             Box::new(m0014_life::Step),
+            Box::new(m0016_factors::Step),
             Box::new(m0021_opaque_tokens::Step),
         ]
     }

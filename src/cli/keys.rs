@@ -85,15 +85,17 @@ async fn reseal(app: &Arc<App>, json: bool) -> Result<()> {
     };
     let done = master_keys::reseal(app, &ctx, progress).await?;
     if json {
-        let key =
-            |key: &master_keys::KeyUse| json!({ "id": key.id, "current": key.current, "passwords": key.passwords, "links": key.links, "needed": key.needed() });
+        let key = |key: &master_keys::KeyUse| json!({ "id": key.id, "current": key.current, "passwords": key.passwords, "links": key.links, "recoveryCodes": key.recovery_codes, "needed": key.needed() });
         print_json(&json!({ "resealed": done.values, "keys": done.keys.iter().map(key).collect::<Vec<_>>() }));
         return Ok(());
     }
     println!("{} sealed anew with the master key `{}`.", super::count(usize::try_from(done.values).unwrap_or(usize::MAX), "value"), app.keyring.current_id());
     for key in done.keys.iter().filter(|key| !key.current) {
         if key.needed() {
-            println!("`{}` is still needed: {} passwords, {} mailed links. Keep it on every node.", key.id, key.passwords, key.links);
+            println!(
+                "`{}` is still needed: {} passwords, {} mailed links, {} recovery codes. Keep it on every node.",
+                key.id, key.passwords, key.links, key.recovery_codes
+            );
         } else {
             println!("`{}` is needed no more: you may remove it from every node.", key.id);
         }

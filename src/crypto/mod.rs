@@ -4,5 +4,7 @@ pub mod entropy;
 pub mod hash;
 mod hash_threads;
 pub mod keyring;
+pub mod passkeys;
 pub mod password_pool;
 pub mod signing;
+pub mod totp;

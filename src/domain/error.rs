@@ -2,7 +2,9 @@
 //!
 //! Every `code` below is public and stable: clients branch on it, the README and the OpenAPI files list it.
 
-use super::session::EndReason;
+use secrecy::SecretString;
+
+use super::{factor::Method, session::EndReason};
 
 /// The result of every use case.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -78,7 +80,40 @@ pub enum Error {
     StepUpRequired {
         /// Seconds that the proof may be old.
         max_age: i64,
+        /// How it can be made anew; nothing but a new sign-in if that is empty.
+        methods: Vec<Method>,
     },
+    /// The first proof was good, and a second factor is wanted before the person is in.
+    #[error("a second factor is needed")]
+    FactorWanted {
+        /// What goes with the second proof.
+        token: SecretString,
+        /// How it can be made.
+        methods: Vec<Method>,
+    },
+    /// The first proof was good, the realm requires a second factor, and the person has none yet.
+    #[error("the realm requires a second factor")]
+    EnrolmentWanted {
+        /// What goes with the enrolment.
+        token: SecretString,
+        /// What can be enrolled.
+        methods: Vec<Method>,
+    },
+    /// The token of a waiting sign-in: unknown, spent, outdated, worn out, or for something else.
+    #[error("the token of the sign-in is invalid or has expired")]
+    InvalidFactorToken,
+    /// A code of a second factor that is wrong, outdated or used; one too many as well.
+    #[error("the code is wrong")]
+    InvalidFactorCode,
+    /// An answer of an authenticator that proves nothing here.
+    #[error("the passkey's answer proves nothing")]
+    InvalidPasskey,
+    /// The realm has no second factors.
+    #[error("the realm has no second factors")]
+    FactorsOff,
+    /// The realm requires a second factor: the last one stays.
+    #[error("the realm requires a second factor")]
+    LastFactor,
     /// A good bearer token, but the request names another realm.
     #[error("the credential belongs to another realm")]
     RealmMismatch,
@@ -202,6 +237,13 @@ impl Error {
             Self::AccessTokenExpired => "access_token_expired",
             Self::SessionEnded { .. } => "session_ended",
             Self::StepUpRequired { .. } => "step_up_required",
+            Self::FactorWanted { .. } => "mfa_required",
+            Self::EnrolmentWanted { .. } => "mfa_enrolment_required",
+            Self::InvalidFactorToken => "invalid_mfa_token",
+            Self::InvalidFactorCode => "invalid_code",
+            Self::InvalidPasskey => "invalid_passkey",
+            Self::FactorsOff => "mfa_off",
+            Self::LastFactor => "last_factor",
             Self::RealmMismatch => "realm_mismatch",
             Self::NotPermitted => "not_permitted",
             Self::NotFound => "not_found",

@@ -78,6 +78,16 @@ ids! {
     InvitationId,
     /// A stored secret of a user.
     CredentialId,
+    /// A shared secret of one-time passwords.
+    TotpId,
+    /// A recovery code.
+    RecoveryCodeId,
+    /// A passkey.
+    PasskeyId,
+    /// A sign-in that waits for a second factor.
+    FactorChallengeId,
+    /// A question to an authenticator.
+    CeremonyId,
     /// A key that signs a realm's tokens.
     SigningKeyId,
     /// A row of deferred work.

@@ -34,6 +34,8 @@ pub enum Job {
     SendSessionEvicted { realm_id: RealmId, user_id: UserId, session_id: SessionId },
     /// Tell a user that a token was made in their name that never ends.
     SendEndlessToken { realm_id: RealmId, user_id: UserId, token_id: HeldTokenId },
+    /// Tell a user that one of their second factors was added or taken away.
+    SendFactorChanged { realm_id: RealmId, user_id: UserId, method: String, added: bool },
 }
 
 impl Job {
@@ -55,6 +57,7 @@ impl Job {
             Self::SendNewDevice { .. } => "send_new_device",
             Self::SendSessionEvicted { .. } => "send_session_evicted",
             Self::SendEndlessToken { .. } => "send_endless_token",
+            Self::SendFactorChanged { .. } => "send_factor_changed",
         }
     }
 
@@ -75,7 +78,8 @@ impl Job {
             | Self::SendEmailChanged { realm_id, .. }
             | Self::SendNewDevice { realm_id, .. }
             | Self::SendSessionEvicted { realm_id, .. }
-            | Self::SendEndlessToken { realm_id, .. } => *realm_id,
+            | Self::SendEndlessToken { realm_id, .. }
+            | Self::SendFactorChanged { realm_id, .. } => *realm_id,
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod device;
 pub mod email;
 pub mod error;
 pub mod event;
+pub mod factor;
 pub mod guess;
 pub mod held_token;
 pub mod id;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Result,
+    factor::{MfaPolicy, UserVerification},
     id::{AccountId, RealmId},
     language::Language,
 };
@@ -65,6 +66,15 @@ pub struct RealmSettings {
     pub allowed_redirect_uris: Vec<String>,
     /// Scopes that keys made in this realm may have beside the standard ones.
     pub scopes: Vec<String>,
+    /// Whether people have second factors, and whether they must.
+    pub mfa: MfaPolicy,
+    /// Whether a passkey must check its person where it is a second factor.
+    pub passkey_user_verification: UserVerification,
+    /// The domain that passkeys are made for (their `rpId`); the host of the public address if not set. Changed, it makes all
+    /// passkeys of the realm useless.
+    pub passkey_domain: Option<String>,
+    /// Whether people may sign in by a link that is mailed to them.
+    pub magic_link: bool,
     /// Life spans, in seconds.
     pub lifetimes: Lifetimes,
     /// Longest `timeout` of a Converse token, in seconds; without it any, and tokens may be made that never end.
@@ -83,6 +93,10 @@ impl Default for RealmSettings {
             allowed_origins: Vec::new(),
             allowed_redirect_uris: Vec::new(),
             scopes: Vec::new(),
+            mfa: MfaPolicy::default(),
+            passkey_user_verification: UserVerification::default(),
+            passkey_domain: None,
+            magic_link: false,
             lifetimes: Lifetimes::default(),
             user_token_timeout_max: None,
         }
@@ -112,6 +126,11 @@ impl RealmSettings {
         bound("lifetimes.resetPassword", u64::from(span.reset_password), 300, 86_400);
         bound("lifetimes.changeEmail", u64::from(span.change_email), 300, 86_400);
         bound("userTokenTimeoutMax", u64::from(self.user_token_timeout_max.unwrap_or(60)), 60, u64::from(u32::MAX));
+        bound("lifetimes.magicLink", u64::from(span.magic_link), 60, 3_600);
+        bound("lifetimes.trustedDevice", u64::from(span.trusted_device), 0, 90 * 86_400);
+        if let Some(Err(Error::Invalid(wrong))) = self.passkey_domain.as_deref().map(|domain| host_name("passkeyDomain", domain)) {
+            faults.extend(wrong);
+        }
         faults.extend(super::scope::check_registered("scopes", &self.scopes));
         if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
     }
@@ -134,6 +153,10 @@ pub struct Lifetimes {
     pub reset_password: u32,
     /// Of a mailed link that confirms another address.
     pub change_email: u32,
+    /// Of a mailed link that signs in (OWASP ASVS 5.0 6.5.5).
+    pub magic_link: u32,
+    /// How long a trusted device is not asked for a second factor; 0 if none can be trusted.
+    pub trusted_device: u32,
 }
 
 impl Default for Lifetimes {
@@ -146,6 +169,8 @@ impl Default for Lifetimes {
             verify_code: 600,
             reset_password: 1_800,
             change_email: 1_800,
+            magic_link: 600,
+            trusted_device: 30 * 86_400,
         }
     }
 }

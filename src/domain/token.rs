@@ -17,11 +17,16 @@ pub enum Purpose {
     ChangeEmail,
     /// Puts the former address, to which it was mailed, back.
     UndoEmailChange,
+    /// Signs in.
+    MagicLink,
+    /// Says that a sign-in was a stranger's.
+    NotMe,
 }
 
 impl Purpose {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::VerifyEmail, Self::ResetPassword, Self::UnlockSignIn, Self::ChangeEmail, Self::UndoEmailChange];
+    pub const ALL: [Self; 7] =
+        [Self::VerifyEmail, Self::ResetPassword, Self::UnlockSignIn, Self::ChangeEmail, Self::UndoEmailChange, Self::MagicLink, Self::NotMe];
 
     /// The stored word.
     #[must_use]
@@ -32,6 +37,8 @@ impl Purpose {
             Self::UnlockSignIn => "unlock_sign_in",
             Self::ChangeEmail => "change_email",
             Self::UndoEmailChange => "undo_email_change",
+            Self::MagicLink => "magic_link",
+            Self::NotMe => "not_me",
         }
     }
 

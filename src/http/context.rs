@@ -15,7 +15,7 @@ use super::{client, dialect::Dialect, failure::Failure};
 use crate::{
     app::App,
     domain::{Error, Result, held_token::TokenKind, id::AccountId, limit::Rule, realm::Realm, request_id::RequestId, scope},
-    service::{Client, Ctx, Principal, SignedIn, credentials, limits, realms},
+    service::{self, Client, Ctx, Principal, SignedIn, credentials, limits, realms},
 };
 
 /// Names of the security schemes: the access rules, as the OpenAPI files show them.
@@ -208,8 +208,8 @@ async fn uncounted(req: &Request) -> Result<Ctx> {
 
 async fn step_up(req: &Request) -> Result<Ctx> {
     let ctx = session(req).await?;
-    let now = req.data::<Arc<App>>().map(|app| app.clock.now()).ok_or_else(|| Error::internal("the application is not attached to the request"))?;
-    ctx.stepped_up(now)?;
+    let app = req.data::<Arc<App>>().ok_or_else(|| Error::internal("the application is not attached to the request"))?;
+    service::step_up::require(app, &ctx).await?;
     Ok(ctx)
 }
 

@@ -6,10 +6,11 @@ use poem::{
     Response,
     http::{HeaderName, HeaderValue, StatusCode, header},
 };
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use crate::domain::request_id::RequestId;
-use crate::domain::{Error, FieldError, error::codes};
+use crate::domain::{Error, FieldError, error::codes, factor::Method};
 
 /// A fault on its way to a client.
 #[derive(Clone, Debug)]
@@ -28,6 +29,10 @@ pub(crate) struct Failure {
     pub(crate) challenge: Option<&'static str>,
     /// Methods that the path knows, for a 405.
     pub(crate) allow: Option<String>,
+    /// What goes with a second factor; shown to whoever made the first proof, and in no log.
+    pub(crate) mfa_token: Option<SecretString>,
+    /// How a proof can be made.
+    pub(crate) methods: Option<Vec<&'static str>>,
     /// For the log alone.
     pub(crate) cause: Option<String>,
 }
@@ -67,6 +72,8 @@ impl Failure {
             retry_after: None,
             challenge: None,
             allow: None,
+            mfa_token: None,
+            methods: None,
             cause: None,
         }
     }
@@ -134,6 +141,8 @@ impl Failure {
             errors: if self.errors.is_empty() { None } else { Some(&self.errors) },
             reason: self.reason,
             limit: self.limit,
+            mfa_token: self.mfa_token.as_ref().map(ExposeSecret::expose_secret),
+            methods: self.methods.as_deref(),
         };
         let mut reply = Response::builder().status(self.status).content_type("application/problem+json").body(serde_json::to_vec(&body).unwrap_or_default());
         self.put_headers(&mut reply);
@@ -169,6 +178,14 @@ struct Problem<'a> {
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mfa_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    methods: Option<&'a [&'static str]>,
+}
+
+fn words(methods: &[Method]) -> Vec<&'static str> {
+    methods.iter().map(|method| method.as_str()).collect()
 }
 
 impl From<Error> for Failure {
@@ -188,7 +205,23 @@ impl From<Error> for Failure {
             Error::InvalidAccessToken => (StatusCode::UNAUTHORIZED, "The access token is not valid."),
             Error::AccessTokenExpired => (StatusCode::UNAUTHORIZED, "The access token has expired. Refresh it."),
             Error::SessionEnded { .. } => (StatusCode::UNAUTHORIZED, "The session has ended. Sign in again."),
-            Error::StepUpRequired { .. } => (StatusCode::UNAUTHORIZED, "This needs a fresh proof of who you are. Sign in again, then repeat it."),
+            Error::StepUpRequired { .. } => (
+                StatusCode::UNAUTHORIZED,
+                "This needs a fresh proof of who you are. Prove it at /auth/step-up by one of `methods`, or sign in again; then repeat it.",
+            ),
+            Error::FactorWanted { .. } => {
+                (StatusCode::FORBIDDEN, "A second factor is needed. Send `mfaToken` with one of `methods` to /auth/mfa/verify within five minutes.")
+            }
+            Error::EnrolmentWanted { .. } => {
+                (StatusCode::FORBIDDEN, "This realm requires a second factor. Add one of `methods` with `mfaToken` below /auth/mfa/enrol within five minutes.")
+            }
+            Error::InvalidFactorToken => (StatusCode::UNAUTHORIZED, "The token of this sign-in is not valid any more. Sign in again."),
+            Error::InvalidFactorCode => {
+                (StatusCode::UNAUTHORIZED, "The code is wrong, or was used already. After several wrong ones wait a little before the next.")
+            }
+            Error::InvalidPasskey => (StatusCode::UNAUTHORIZED, "The passkey's answer proves nothing here. Ask anew and try again."),
+            Error::FactorsOff => (StatusCode::FORBIDDEN, "This realm has no second factors and no passkeys."),
+            Error::LastFactor => (StatusCode::CONFLICT, "This realm requires a second factor. Add another one first."),
             Error::RealmMismatch => (StatusCode::UNAUTHORIZED, "The credential belongs to another realm than the one that the request names."),
             Error::NotPermitted => (StatusCode::FORBIDDEN, "The caller may not do this."),
             Error::NotFound => (StatusCode::NOT_FOUND, "There is nothing here."),
@@ -225,6 +258,11 @@ impl From<Error> for Failure {
             Error::SessionEnded { reason } => failure.reason = Some(reason.as_str()),
             Error::RateLimited { retry_after } | Error::Busy { retry_after } => failure.retry_after = Some(*retry_after),
             Error::Unavailable(_) | Error::Conflict(_) => failure.retry_after = Some(2),
+            Error::StepUpRequired { methods, .. } => failure.methods = Some(words(methods)),
+            Error::FactorWanted { token, methods } | Error::EnrolmentWanted { token, methods } => {
+                failure.mfa_token = Some(token.clone());
+                failure.methods = Some(words(methods));
+            }
             _ => {}
         }
         failure.challenge = match &error {
@@ -235,7 +273,9 @@ impl From<Error> for Failure {
             Error::InsufficientScope { .. } => Some(NO_SCOPE),
             Error::StepUpRequired { .. } => Some(STEP_UP),
             // RFC 9110 section 15.5.2: every 401 says what would be accepted.
-            Error::InvalidCredentials | Error::InvalidRefreshToken { .. } => Some(NO_TOKEN),
+            Error::InvalidCredentials | Error::InvalidRefreshToken { .. } | Error::InvalidFactorToken | Error::InvalidFactorCode | Error::InvalidPasskey => {
+                Some(NO_TOKEN)
+            }
             _ => None,
         };
         failure.cause = match &error {

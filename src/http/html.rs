@@ -5,7 +5,7 @@ use std::sync::Arc;
 use poem::{Response, http::header};
 
 use super::failure::Failure;
-use super::view::{MAILBOX_POLICY, MailboxPage, NoticePage, PAGE_POLICY, Page, Tone, Views};
+use super::view::{MAILBOX_POLICY, MailboxPage, NoticePage, PAGE_POLICY, Page, SCRIPT_POLICY, Tone, Views};
 use crate::domain::language::Language;
 
 /// The page templates, compiled once.
@@ -13,13 +13,18 @@ pub(super) type SharedViews = Arc<Views>;
 
 /// A page as a response. Never stored: pages carry tokens.
 pub(super) fn shown_in(views: &Views, language: Language, page: &impl Page) -> Response {
-    with_policy(page.render(views.speak(language)), PAGE_POLICY)
+    with_policy(page.render(views.speak(language)), policy(page))
+}
+
+fn policy(page: &impl Page) -> &'static str {
+    if page.has_script() { SCRIPT_POLICY } else { PAGE_POLICY }
 }
 
 /// The same for a page whose form leads on to `source`, a foreign place: browsers that hold a form's redirects to the
 /// policy must find it there.
 pub(super) fn leading_to(views: &Views, language: Language, page: &impl Page, source: Option<&str>) -> Response {
-    let policy = source.map_or_else(|| PAGE_POLICY.to_owned(), |source| PAGE_POLICY.replace("form-action 'self'", &format!("form-action 'self' {source}")));
+    let policy = policy(page);
+    let policy = source.map_or_else(|| policy.to_owned(), |source| policy.replace("form-action 'self'", &format!("form-action 'self' {source}")));
     with_policy(page.render(views.speak(language)), &policy)
 }
 

@@ -16,6 +16,7 @@ mod failure;
 pub mod fuzzing;
 mod gateway;
 mod html;
+mod json_object;
 mod limit_headers;
 mod listener;
 mod metrics;
@@ -51,7 +52,7 @@ use crate::{
 };
 
 /// Methods of the routes that stand in no OpenAPI document.
-const PLAIN_ROUTES: [(&str, &[&str]); 45] = [
+const PLAIN_ROUTES: [(&str, &[&str]); 60] = [
     ("/.well-known/change-password", &["GET"]),
     ("/.well-known/security.txt", &["GET"]),
     ("/healthz/live", &["GET"]),
@@ -96,6 +97,21 @@ const PLAIN_ROUTES: [(&str, &[&str]); 45] = [
     ("/gateway/traefik", &["GET"]),
     ("/gateway/envoy/{scopes}", &["GET"]),
     ("/gateway/envoy/{scopes}/{rest}", &["GET"]),
+    ("/ui/passkey.js", &["GET"]),
+    ("/ui/account/totp", &["GET", "POST"]),
+    ("/ui/account/totp/remove", &["POST"]),
+    ("/ui/account/recovery-codes", &["POST"]),
+    ("/ui/account/passkeys", &["POST"]),
+    ("/ui/account/passkeys/new", &["GET"]),
+    ("/ui/account/passkeys/remove", &["POST"]),
+    ("/ui/account/trusted-devices/end", &["POST"]),
+    ("/ui/step-up", &["GET", "POST"]),
+    ("/ui/sign-in/factor", &["GET", "POST"]),
+    ("/ui/sign-in/enrol", &["GET", "POST"]),
+    ("/ui/sign-in/passkey", &["GET", "POST"]),
+    ("/ui/sign-in/link", &["GET", "POST"]),
+    ("/ui/magic-link", &["GET", "POST"]),
+    ("/ui/not-me", &["GET", "POST"]),
     ("/dev/mailbox", &["GET"]),
     ("/dev/mailbox/messages", &["GET"]),
 ];

@@ -70,6 +70,10 @@ struct Problem {
     reason: Option<String>,
     /// Which limit was reached, on a 429; which of the plan's caps, on a 403 for one.
     limit: Option<String>,
+    /// What goes with the second factor of this sign-in, on a 403 that wants one; good for five minutes and five answers.
+    mfa_token: Option<String>,
+    /// How the proof that is wanted can be made: `password`, `totp`, `passkey`, `recovery_code`.
+    methods: Option<Vec<String>>,
 }
 
 /// One thing that is wrong with one field.

@@ -203,6 +203,7 @@ impl Walk<'_> {
         for (name, value) in fields {
             match schema.properties.iter().find(|(known, _)| known == name) {
                 Some((_, schema)) => self.value(&join(path, name), schema, value),
+                None if schema.additional_properties.is_some() => {}
                 None => self.shape.push(FieldError::new(join(path, &shown(name)), "unknown", "is not a field of this request")),
             }
         }

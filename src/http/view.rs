@@ -20,6 +20,7 @@ use crate::{
 
 mod account;
 mod change_email;
+mod factors;
 mod invitation;
 mod mailbox;
 mod members;
@@ -28,6 +29,7 @@ mod people;
 
 pub(crate) use account::{AccountPage, ErasePage, ProfileFields, SessionItem, SignOutPage};
 pub(crate) use change_email::{Change, ChangeEmailPage, State as ChangeState};
+pub(crate) use factors::{AskLinkPage, Asking, CodesPage, FactorPage, FactorsPart, NewPasskeyPage, PasskeySignInPage, PressPage, Thing, TotpPage};
 pub(crate) use invitation::{InvitationPage, Offer};
 pub(crate) use mailbox::{MailboxItem, MailboxPage};
 pub(crate) use members::{PersonItem, TeamItem};
@@ -41,6 +43,13 @@ pub(crate) const STYLESHEET: &str = include_str!("../../templates/ui/style.css")
 /// `Content-Security-Policy` of every page but the mailbox.
 pub(crate) const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
+/// The script of the few pages that ask for a passkey, for `GET /ui/passkey.js`; kept as the stylesheet is.
+pub(crate) const SCRIPT: &str = include_str!("../../templates/ui/passkey.js");
+
+/// `Content-Security-Policy` of the pages that load [`SCRIPT`]: that file of ours, and no other.
+pub(crate) const SCRIPT_POLICY: &str =
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
 /// `Content-Security-Policy` of the development mailbox: mails carry their style inline, and the frame that shows one
 /// inherits the page's policy.
 pub(crate) const MAILBOX_POLICY: &str =
@@ -49,7 +58,7 @@ pub(crate) const MAILBOX_POLICY: &str =
 /// What is sent should a template fail, which the tests of this file rule out.
 const BROKEN: &str = "<!doctype html><html lang=\"en\"><title>Something went wrong</title><h1>Something went wrong</h1><p>Please try again later.</p></html>";
 
-const TEMPLATES: [(&str, &str); 17] = [
+const TEMPLATES: [(&str, &str); 24] = [
     ("layout.html", include_str!("../../templates/ui/layout.html")),
     ("parts.html", include_str!("../../templates/ui/parts.html")),
     ("fields.html", include_str!("../../templates/ui/fields.html")),
@@ -65,6 +74,13 @@ const TEMPLATES: [(&str, &str); 17] = [
     ("invitation.html", include_str!("../../templates/ui/invitation.html")),
     ("change_email.html", include_str!("../../templates/ui/change_email.html")),
     ("setup.html", include_str!("../../templates/ui/setup.html")),
+    ("factor.html", include_str!("../../templates/ui/factor.html")),
+    ("passkey_sign_in.html", include_str!("../../templates/ui/passkey_sign_in.html")),
+    ("passkey_new.html", include_str!("../../templates/ui/passkey_new.html")),
+    ("totp.html", include_str!("../../templates/ui/totp.html")),
+    ("codes.html", include_str!("../../templates/ui/codes.html")),
+    ("press.html", include_str!("../../templates/ui/press.html")),
+    ("ask_link.html", include_str!("../../templates/ui/ask_link.html")),
     ("message.html", include_str!("../../templates/ui/message.html")),
     ("mailbox.html", include_str!("../../templates/ui/mailbox.html")),
 ];
@@ -154,25 +170,35 @@ impl View {
     }
 
     fn render(&self, template: &str, values: Value) -> Result<String> {
-        let values = context! { base => self.base.as_str(), style_href => self.style_href(), ..values };
+        let script_href = format!("{}/ui/passkey.js?v={SCRIPT_MARK:08x}", self.base);
+        let values = context! { base => self.base.as_str(), style_href => self.style_href(), script_href, ..values };
         self.environment.get_template(template).and_then(|template| template.render(values)).map_err(Error::internal)
     }
 }
 
-/// FNV-1a of the stylesheet: tells versions apart, and is no secret.
-const STYLE_MARK: u32 = {
-    let (bytes, mut hash, mut at) = (STYLESHEET.as_bytes(), 0x811c_9dc5_u32, 0);
+const STYLE_MARK: u32 = mark(STYLESHEET);
+const SCRIPT_MARK: u32 = mark(SCRIPT);
+
+/// FNV-1a of a file: tells versions apart, and is no secret.
+const fn mark(file: &str) -> u32 {
+    let (bytes, mut hash, mut at) = (file.as_bytes(), 0x811c_9dc5_u32, 0);
     while at < bytes.len() {
         hash = (hash ^ bytes[at] as u32).wrapping_mul(0x0100_0193);
         at += 1;
     }
     hash
-};
+}
 
 /// A page that knows its template and its values.
 pub(crate) trait Page {
     /// The template's file name.
     const TEMPLATE: &'static str;
+
+    /// Whether it loads [`SCRIPT`].
+    #[must_use]
+    fn has_script(&self) -> bool {
+        false
+    }
 
     /// What the template sees.
     fn values(&self, view: &View) -> Value;

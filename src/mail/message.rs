@@ -3,6 +3,8 @@
 //! A variant's folder under `templates/email/` holds its subject, text and HTML part. A new mail is a variant here, its
 //! folder, its three lines in `render.rs` and a sample; the test there renders all samples, so none is forgotten.
 
+mod samples;
+
 use minijinja::{Value, context};
 
 use super::plain;
@@ -174,6 +176,31 @@ pub enum Message {
         device: String,
         /// Its network address, as text.
         ip: String,
+        /// The page that says "this wasn't me".
+        link: String,
+    },
+    /// The way in without a password.
+    MagicLink {
+        /// The user's name.
+        name: String,
+        /// Display name of the realm.
+        realm: String,
+        /// The page with the button.
+        link: String,
+        /// Life of the link in whole minutes.
+        minutes: u32,
+    },
+    /// A second factor was added or taken away.
+    FactorChanged {
+        /// The user's name.
+        name: String,
+        /// Display name of the realm.
+        realm: String,
+        /// Which, by its public word.
+        method: String,
+        added: bool,
+        /// When, as people read it, with its zone.
+        at: String,
         /// Where to ask for a new password, if the installation knows.
         forgot_link: Option<String>,
     },
@@ -223,6 +250,8 @@ impl Message {
             Self::NewDevice { .. } => "new_device",
             Self::EndlessToken { .. } => "endless_token",
             Self::SessionEvicted { .. } => "session_evicted",
+            Self::MagicLink { .. } => "magic_link",
+            Self::FactorChanged { .. } => "factor_changed",
         }
     }
 
@@ -277,12 +306,26 @@ impl Message {
                 link => link.as_str(),
                 hours => *hours,
             },
-            Self::NewDevice { name, realm, at, device, ip, forgot_link } => context! {
+            Self::NewDevice { name, realm, at, device, ip, link } => context! {
                 name => plain::foreign(name),
                 realm => plain::realm(realm),
                 at => plain::line(at),
                 device => plain::foreign(device),
                 ip => plain::foreign(ip),
+                link => link.as_str(),
+            },
+            Self::MagicLink { name, realm, link, minutes } => context! {
+                name => plain::foreign(name),
+                realm => plain::realm(realm),
+                link => link.as_str(),
+                minutes => *minutes,
+            },
+            Self::FactorChanged { name, realm, method, added, at, forgot_link } => context! {
+                name => plain::foreign(name),
+                realm => plain::realm(realm),
+                method => plain::line(method),
+                change => if *added { "added" } else { "removed" },
+                at => plain::line(at),
                 forgot_link => forgot_link.as_deref(),
             },
             Self::EndlessToken { name, realm, at, prefix, forgot_link } => context! {
@@ -327,100 +370,5 @@ impl Message {
                 until => plain::line(until),
             },
         }
-    }
-
-    /// One of each, for tests, previews and documentation.
-    #[must_use]
-    pub fn samples() -> Vec<Self> {
-        Self::samples_for("Ada Lovelace", "Acme", "Firefox on Linux")
-    }
-
-    /// One of each with the given foreign texts.
-    #[must_use]
-    pub fn samples_for(name: &str, realm: &str, device: &str) -> Vec<Self> {
-        let (name, realm, device) = (name.to_owned(), realm.to_owned(), device.to_owned());
-        let page = |path: &str| format!("https://id.acme.example/ui/{path}");
-        let token = "AZkq0Yp7cHyT0p3mJw5s1kq0Yp7cHyT0p3mJw5s1kq0Yp7cHyT0p3mJw5s1QxYzA";
-        vec![
-            Self::VerifyEmail {
-                name: name.clone(),
-                realm: realm.clone(),
-                link: page(&format!("verify-email?token={token}")),
-                code: "402931".to_owned(),
-                link_hours: 24,
-                code_minutes: 10,
-            },
-            Self::AccountExists {
-                name: name.clone(),
-                realm: realm.clone(),
-                sign_in_link: Some("https://app.acme.example/login".to_owned()),
-                forgot_link: Some(page("forgot-password")),
-            },
-            Self::ResetPassword {
-                name: name.clone(),
-                realm: realm.clone(),
-                link: page(&format!("reset-password?token={token}")),
-                minutes: 30,
-                ip: Some("203.0.113.7".to_owned()),
-            },
-            Self::PasswordChanged {
-                name: name.clone(),
-                realm: realm.clone(),
-                at: "2026-03-14 09:26 UTC".to_owned(),
-                ip: Some("203.0.113.7".to_owned()),
-                forgot_link: Some(page("forgot-password")),
-            },
-            Self::UnlockSignIn {
-                name: name.clone(),
-                realm: realm.clone(),
-                link: page(&format!("unlock-sign-in?token={token}")),
-                minutes: 60,
-                forgot_link: Some(page("forgot-password")),
-            },
-            Self::RefreshReuse { name: name.clone(), realm: realm.clone(), device: device.clone(), forgot_link: Some(page("forgot-password")) },
-            Self::ApiKeyLeaked {
-                name: name.clone(),
-                realm: realm.clone(),
-                account: device.clone(),
-                key: device.clone(),
-                prefix: "conv_02wndAAHBC95f4Al8rNFlB".to_owned(),
-                last4: "z7nN".to_owned(),
-                at: "2026-03-14 09:26 UTC".to_owned(),
-            },
-            Self::Invitation {
-                inviter: Some(name.clone()),
-                realm: realm.clone(),
-                account: device.clone(),
-                role: "admin",
-                link: page(&format!("invitation?token={token}")),
-                until: "2026-03-21 09:26 UTC".to_owned(),
-            },
-            Self::MemberRemoved { name: name.clone(), realm: realm.clone(), account: device.clone() },
-            Self::RoleChanged { name: name.clone(), realm: realm.clone(), account: device.clone(), role: "admin" },
-            Self::ChangeEmail { name: name.clone(), realm: realm.clone(), link: page(&format!("change-email?token={token}")), minutes: 30 },
-            Self::EmailChanged {
-                name: name.clone(),
-                realm: realm.clone(),
-                at: "2026-03-14 09:26 UTC".to_owned(),
-                link: page(&format!("undo-email-change?token={token}")),
-                hours: 72,
-            },
-            Self::NewDevice {
-                name: name.clone(),
-                realm: realm.clone(),
-                at: "2026-03-14 09:26 UTC".to_owned(),
-                device: device.clone(),
-                ip: "203.0.113.7".to_owned(),
-                forgot_link: Some(page("forgot-password")),
-            },
-            Self::EndlessToken {
-                name: name.clone(),
-                realm: realm.clone(),
-                at: "2026-03-14 09:26 UTC".to_owned(),
-                prefix: "0a1b2c3d".to_owned(),
-                forgot_link: Some(page("forgot-password")),
-            },
-            Self::SessionEvicted { name, realm, device, forgot_link: Some(page("forgot-password")) },
-        ]
     }
 }

@@ -33,7 +33,7 @@ macro_rules! parts {
 const SHARED: [(&str, &str); 2] =
     [("layout.html", include_str!("../../templates/email/layout.html")), ("parts.html", include_str!("../../templates/email/parts.html"))];
 
-const TEMPLATES: [[(&str, &str); 3]; 15] = [
+const TEMPLATES: [[(&str, &str); 3]; 17] = [
     parts!("verify_email"),
     parts!("account_exists"),
     parts!("reset_password"),
@@ -49,6 +49,8 @@ const TEMPLATES: [[(&str, &str); 3]; 15] = [
     parts!("new_device"),
     parts!("session_evicted"),
     parts!("endless_token"),
+    parts!("magic_link"),
+    parts!("factor_changed"),
 ];
 
 /// The templates, once a language; made once, shared by all.

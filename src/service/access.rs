@@ -2,9 +2,7 @@
 //!
 //! Read from the database each time and not from the access token: a role that was taken away a moment ago is gone.
 
-use chrono::{DateTime, Utc};
-
-use super::{Ctx, Principal};
+use super::{Ctx, Principal, step_up};
 use crate::{
     app::App,
     domain::{Error, Result, id::AccountId, user::Role},
@@ -53,10 +51,10 @@ pub(super) async fn administers_alone(tx: &impl Connection, ctx: &Ctx, account: 
 ///
 /// # Errors
 /// [`Error::StepUpRequired`], [`Error::MissingCredential`], [`Error::NotPermitted`] for keys.
-pub(super) fn proved(ctx: &Ctx, now: DateTime<Utc>) -> Result<()> {
+pub(super) async fn proved(app: &App, ctx: &Ctx) -> Result<()> {
     match ctx.principal {
         Principal::Operator => Ok(()),
-        _ => ctx.stepped_up(now).map(drop),
+        _ => step_up::require(app, ctx).await.map(drop),
     }
 }
 
@@ -80,7 +78,7 @@ pub(super) async fn operates(app: &App, ctx: &Ctx) -> Result<()> {
     if matches!(ctx.principal, Principal::Operator) {
         return Ok(());
     }
-    ctx.stepped_up(app.clock.now())?;
+    step_up::require(app, ctx).await?;
     match administers(&app.db.read, ctx, app.root()?.account).await {
         Err(Error::NotFound) => Err(Error::NotPermitted),
         result => result.map(drop),

@@ -61,7 +61,7 @@ pub struct MadeKey {
 /// [`Error::PlanLimit`] if the account has as many keys as its plan allows.
 pub async fn create(app: &App, ctx: &Ctx, account: AccountId, new: NewKey) -> Result<MadeKey> {
     let now = app.clock.now();
-    access::proved(ctx, now)?;
+    access::proved(app, ctx).await?;
     let NewKey { name, scopes, expires_at, ip_allowlist, rate_limit, test } = new;
     let wanted =
         KeyChange { name: Some(name), scopes: Some(scopes), expires_at: Some(expires_at), ip_allowlist: Some(ip_allowlist), rate_limit: Some(rate_limit) };
@@ -118,7 +118,7 @@ fn seen(app: &App, mut key: ApiKey) -> ApiKey {
 /// [`Error::Invalid`] naming each bad field.
 pub async fn change(app: &App, ctx: &Ctx, account: AccountId, id: ApiKeyId, change: KeyChange) -> Result<ApiKey> {
     let now = app.clock.now();
-    access::proved(ctx, now)?;
+    access::proved(app, ctx).await?;
     let key = write_tx!(&app.db, |tx| {
         access::administers(tx, ctx, account).await?;
         // Whoever changes the same key waits here, so that neither undoes the other's fields.
@@ -146,7 +146,7 @@ pub async fn change(app: &App, ctx: &Ctx, account: AccountId, id: ApiKeyId, chan
 /// [`Error::Invalid`] for an overlap of more than seven days.
 pub async fn rotate(app: &App, ctx: &Ctx, account: AccountId, id: ApiKeyId, overlap_seconds: i64) -> Result<MadeKey> {
     let now = app.clock.now();
-    access::proved(ctx, now)?;
+    access::proved(app, ctx).await?;
     if !(0..=MAX_OVERLAP).contains(&overlap_seconds) {
         return Err(Error::invalid("overlapSeconds", "out_of_range", format!("must be 0 to {MAX_OVERLAP}")));
     }

@@ -82,6 +82,11 @@ impl Recognised {
         self.device.id
     }
 
+    /// Whether its person trusts it: they are not asked for a second factor there.
+    pub(super) fn is_trusted(&self, now: DateTime<Utc>) -> bool {
+        self.device.trusted_until.is_some_and(|until| until > now)
+    }
+
     /// Whether it is `user`'s.
     pub(super) fn belongs_to(&self, user: UserId) -> bool {
         self.device.user_id == user
@@ -120,6 +125,7 @@ pub(super) fn remember(
         network: Some(network),
         created_at: now,
         last_used_at: now,
+        trusted_until: None,
     };
     store::devices::add(batch, &device);
     let familiarity = match places {

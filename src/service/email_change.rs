@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use super::{
     Ctx,
     erase::{self, Gone},
-    one_time, registration, sessions, step_up, token_guesses, verification,
+    factors, one_time, registration, sessions, step_up, token_guesses, verification,
 };
 use crate::{
     app::App,
@@ -30,11 +30,11 @@ use crate::{
 /// Owes a mail to the new address. Says and does the same whether or not somebody has it.
 ///
 /// # Errors
-/// [`Error::WrongPassword`], [`Error::Invalid`] on `email`.
-pub async fn request(app: &App, ctx: &Ctx, email: &str, password: &SecretString) -> Result<()> {
+/// [`Error::WrongPassword`], [`Error::StepUpRequired`] without a password, [`Error::Invalid`] on `email`.
+pub async fn request(app: &App, ctx: &Ctx, email: &str, password: Option<&SecretString>) -> Result<()> {
     ctx.signed_in()?;
     let email = Email::parse("email", email)?;
-    let user = step_up::by_password(app, ctx, password).await?;
+    let user = step_up::by_password_or_lately(app, ctx, password).await?;
     if user.email == email {
         return Err(Error::invalid("email", "unchanged", "is the address that stands already"));
     }
@@ -112,6 +112,9 @@ async fn put_back(app: &App, ctx: &Ctx, token: &str) -> Result<Email> {
         put_address(tx, ctx, (user.id, user.version), &token.email, now).await?;
         store::credentials::delete_all(tx, realm.id, user.id).await?;
         store::devices::forget_all(tx, realm.id, user.id, now).await?;
+        // The token is as old as the change.
+        factors::forget_since(tx, realm.id, user.id, token.created_at).await?;
+        store::factor_challenges::kill_all(tx, realm.id, user.id, now).await?;
         store::one_time_tokens::kill_others(tx, realm.id, user.id, None, None, now).await?;
         // A later change was made by whoever made this one; an earlier one may still be taken back, too.
         store::one_time_tokens::kill_since(tx, realm.id, user.id, Purpose::UndoEmailChange, token.created_at, now).await?;

@@ -20,11 +20,11 @@ use crate::{
 /// nobody else is in is closed with its owner.
 ///
 /// # Errors
-/// [`Error::WrongPassword`]; [`Error::LastOwner`] while an account with other members, realms or accounts of its own would
+/// [`Error::WrongPassword`]; [`Error::StepUpRequired`] without a password; [`Error::LastOwner`] while an account with other members, realms or accounts of its own would
 /// be left without an owner.
-pub async fn erase(app: &App, ctx: &Ctx, password: &SecretString) -> Result<()> {
+pub async fn erase(app: &App, ctx: &Ctx, password: Option<&SecretString>) -> Result<()> {
     ctx.signed_in()?;
-    let user = step_up::by_password(app, ctx, password).await?;
+    let user = step_up::by_password_or_lately(app, ctx, password).await?;
     let now = app.clock.now();
     let gone = write_tx!(&app.db, |tx| {
         if !store::users::touch_if_active(tx, ctx.realm.id, user.id, user.version).await? {

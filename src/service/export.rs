@@ -2,11 +2,15 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Ctx, sessions};
+use super::{
+    Ctx,
+    factors::{self, Overview},
+    sessions,
+};
 use crate::{
     app::App,
     domain::{Error, Result, event::PastEvent, invitation::Invitation, session::Session, token::Purpose, user::Profile},
-    store::{self, devices::Device, mail_requests::MailRequest},
+    store::{self, devices::Device, mail_requests::MailRequest, passkeys::Passkey},
 };
 
 /// A mailed token that still waits.
@@ -28,6 +32,9 @@ pub struct Export {
     pub sessions: Vec<(Session, String)>,
     /// Kinds of stored credentials and when they were set.
     pub credentials: Vec<(String, DateTime<Utc>, DateTime<Utc>)>,
+    pub factors: Overview,
+    /// Oldest first.
+    pub passkeys: Vec<Passkey>,
     /// Known ones, oldest first.
     pub devices: Vec<Device>,
     pub pending: Vec<Pending>,
@@ -62,6 +69,8 @@ pub async fn export(app: &App, ctx: &Ctx) -> Result<Export> {
         at: now,
         sessions: store::sessions::list_all(db, realm, user).await?,
         credentials: store::credentials::list(db, realm, user).await?,
+        factors: factors::overview(app, ctx).await?,
+        passkeys: store::passkeys::list(db, realm, user).await?,
         devices: store::devices::list(db, realm, user).await?,
         pending: pending.collect(),
         invitations: store::invitations::list_of(db, realm, &profile.user.email).await?,

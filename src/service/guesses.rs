@@ -1,4 +1,5 @@
-//! The one throttle of every password door: sign-in, and wherever a person shows their password once more.
+//! The one throttle of every door that can be guessed at: sign-in, wherever a person shows their password once more, and the
+//! codes of second factors, which are counted apart.
 //!
 //! A guess is counted before it is looked at, in a transaction of its own, so that neither a failed sign-in nor a crash
 //! takes it back. A guess that may not be looked at is compared with nothing, at the price of one that is, and answered
@@ -37,6 +38,11 @@ pub(super) struct Guess<'a> {
 }
 
 impl Guess<'_> {
+    /// Whether it may be looked at. If not, it is wrong.
+    pub(super) fn counts(&self) -> bool {
+        self.seen.is_some()
+    }
+
     /// Compares what was guessed with the stored hash; with nothing, at the same price, if the guess may not be looked at.
     ///
     /// # Errors
@@ -62,10 +68,23 @@ pub(super) fn account_key(user: Option<UserId>, typed: &str) -> String {
     sha256_hex(name.as_bytes())
 }
 
+/// What the codes of an account's second factor are counted by: who guesses at them knows the password already.
+pub(super) fn factor_key(user: UserId) -> String {
+    sha256_hex(format!("factor {user}").as_bytes())
+}
+
 /// Counts a guess at the password of `user`, or at that of whom `typed` names if there is no such user.
 pub(super) async fn count<'a>(app: &'a App, ctx: &Ctx, user: Option<UserId>, typed: &str) -> Result<Guess<'a>> {
+    count_at(app, ctx, account_key(user, typed), user, typed).await
+}
+
+/// Counts a guess at a code of `user`'s second factor.
+pub(super) async fn count_code<'a>(app: &'a App, ctx: &Ctx, user: &User) -> Result<Guess<'a>> {
+    count_at(app, ctx, factor_key(user.id), Some(user.id), user.email.as_str()).await
+}
+
+async fn count_at<'a>(app: &'a App, ctx: &Ctx, account: String, user: Option<UserId>, typed: &str) -> Result<Guess<'a>> {
     let (realm, now) = (ctx.realm.id, app.clock.now());
-    let account = account_key(user, typed);
     let device = devices::recognise(app, &app.db.read, ctx).await?.filter(|device| user.is_some_and(|user| device.belongs_to(user)));
     let place = match (&ctx.principal, &device) {
         (Principal::User(me), _) => Place::Session(me.session_id),

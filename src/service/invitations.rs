@@ -52,7 +52,7 @@ pub struct NewInvitation {
 /// [`Error::PlanLimit`] if members and invitations fill the plan, [`Error::RateLimited`] for too many invitations.
 pub async fn create(app: &App, ctx: &Ctx, account: AccountId, new: NewInvitation) -> Result<Invitation> {
     let (realm, now) = (ctx.realm.id, app.clock.now());
-    access::proved(ctx, now)?;
+    access::proved(app, ctx).await?;
     let id = InvitationId::new(now, app.entropy.as_ref());
     let (nonce, hash) = one_time::mint_invitation(app, id, realm)?;
     let invited_by = match &ctx.principal {

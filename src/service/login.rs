@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use super::{
     Ctx,
     devices::{self, Here},
-    guesses, limits,
+    factors, guesses, limits, mfa,
     sessions::{self, Begun, Carrier, Entrant, TokenPair},
 };
 use crate::{
@@ -50,7 +50,8 @@ pub struct LoggedInOnPages {
 /// is locked or unverified is told only to who knows the password. A guess too many ends there as well, see [`guesses`].
 ///
 /// # Errors
-/// [`Error::InvalidCredentials`], [`Error::EmailNotVerified`], [`Error::AccountLocked`], [`Error::RateLimited`], [`Error::Busy`].
+/// [`Error::InvalidCredentials`], [`Error::EmailNotVerified`], [`Error::AccountLocked`], [`Error::FactorWanted`],
+/// [`Error::EnrolmentWanted`], [`Error::RateLimited`], [`Error::Busy`].
 pub async fn with_password(app: &App, ctx: &Ctx, email: &str, password: &SecretString) -> Result<LoggedIn> {
     let (user, begun) = enter(app, ctx, email, password, Carrier::Tokens).await?;
     with_tokens(app, ctx, user, begun).await
@@ -80,15 +81,17 @@ pub(super) fn with_cookie(begun: Begun) -> LoggedInOnPages {
 pub(super) enum Admission {
     /// They are in.
     In(Begun),
+    /// They have to prove it by a second factor too, or to get one.
+    Waiting(mfa::Wanted),
 }
 
 /// Reads what the sign-in of a `user` who proved themselves otherwise than by a password has to know of their device.
-#[expect(dead_code, reason = "the next proofs beside the password begin with it")]
 pub(super) async fn entrant<'a>(app: &App, db: &impl Connection, ctx: &Ctx, user: &'a User, amr: &'a str, carrier: Carrier) -> Result<Entrant<'a>> {
     let here = Here::of(ctx);
     let device = devices::recognise(app, db, ctx).await?.filter(|device| device.belongs_to(user.id));
     let places = store::devices::places(db, ctx.realm.id, user.id, &here.name, &here.network).await?;
-    Ok(Entrant { user, amr, carrier, device, here, places })
+    let factors = factors::asked_for(db, &ctx.realm, user.id).await?;
+    Ok(Entrant { user, amr, carrier, device, here, places, factors })
 }
 
 /// Lets somebody in who has proved who they are, by whatever proof: session, device, notices, audit line. Every sign-in
@@ -99,6 +102,9 @@ pub(super) async fn entrant<'a>(app: &App, db: &impl Connection, ctx: &Ctx, user
 /// [`Error::InvalidCredentials`] if the user was locked or their credentials changed since they were read.
 pub(super) async fn admit(app: &App, tx: &Transaction, ctx: &Ctx, batch: &mut Batch, entrant: Entrant<'_>, now: DateTime<Utc>) -> Result<Admission> {
     let user = entrant.user.id;
+    if let Some(wanted) = mfa::wanted(app, ctx, batch, &entrant, now) {
+        return Ok(Admission::Waiting(wanted));
+    }
     let begun = sessions::begin(app, tx, ctx, batch, entrant, now).await?;
     store::audit::add(batch, EventId::new(now, app.entropy.as_ref()), &ctx.event(Action::UserLoggedIn, Some(user)), now);
     Ok(Admission::In(begun))
@@ -107,9 +113,12 @@ pub(super) async fn admit(app: &App, tx: &Transaction, ctx: &Ctx, batch: &mut Ba
 /// What [`admit`] owes to caches and worker after its transaction's commit. Whoever is not in is told why.
 ///
 /// # Errors
-/// None yet: each proof alone is enough.
+/// [`Error::FactorWanted`], [`Error::EnrolmentWanted`].
 pub(super) fn settle(app: &App, admission: Admission) -> Result<Begun> {
-    let Admission::In(begun) = admission;
+    let begun = match admission {
+        Admission::In(begun) => begun,
+        Admission::Waiting(wanted) => return Err(wanted.into()),
+    };
     sessions::tell(app, begun.ended.iter().copied());
     if begun.owes_mail {
         app.jobs_due.notify_one();
@@ -146,13 +155,13 @@ async fn enter(app: &App, ctx: &Ctx, email: &str, password: &SecretString, carri
         batch.run(&app.db.write).await?;
         return Err(error);
     }
-    let Some(ForLogin { user, password: Some(old_hash), places }) = found else { return Err(Error::InvalidCredentials) };
+    let Some(ForLogin { user, password: Some(old_hash), places, factors }) = found else { return Err(Error::InvalidCredentials) };
     let rehashed = if verdict.needs_rehash { Some(app.passwords.hash(password, app.entropy.as_ref()).await?) } else { None };
     let now = app.clock.now();
     let device = guess.device.take();
     let admission = write_tx!(&app.db, |tx| {
         let mut batch = Batch::on(tx);
-        let entrant = Entrant { user: &user, amr: "pwd", carrier, device: device.clone(), here: here.clone(), places };
+        let entrant = Entrant { user: &user, amr: "pwd", carrier, device: device.clone(), here: here.clone(), places, factors };
         let admission = admit(app, tx, ctx, &mut batch, entrant, now).await?;
         guesses::add_forgiveness(app, ctx, &mut batch, &guess);
         batch.run(tx).await?;

@@ -4,6 +4,8 @@
 
 use chrono::{DateTime, Utc};
 
+mod notices;
+
 use super::{one_time, realms, registration};
 use crate::{
     app::App,
@@ -11,12 +13,11 @@ use crate::{
         Error, Result,
         account::Account,
         email::Email,
-        id::{AccountId, InvitationId, JobId, MailId, OneTimeTokenId, RealmId, SessionId, UserId},
+        id::{AccountId, InvitationId, JobId, MailId, OneTimeTokenId, RealmId, UserId},
         invitation::InvitationStatus,
         job::Job,
         language::Language,
         realm::{Realm, RealmStatus},
-        session::Session,
         token::Purpose,
         user::{User, UserStatus},
     },
@@ -60,11 +61,11 @@ pub async fn run(app: &App, claimed: &ClaimedJob) -> Result<(), Undelivered> {
     }
     let due = match job {
         Job::SendVerification { user_id, token_id, .. } => verification(app, &realm, *user_id, *token_id).await?,
-        Job::SendAccountExists { user_id, .. } => with_user(app, &realm, *user_id, |user| account_exists(app, &realm, user)).await?,
+        Job::SendAccountExists { user_id, .. } => with_user(app, &realm, *user_id, |user| notices::account_exists(app, &realm, user)).await?,
         Job::AnswerMailRequest { request_id, .. } => return answer_request(app, &realm, owed, *request_id).await,
-        Job::SendPasswordChanged { user_id, .. } => with_user(app, &realm, *user_id, |user| password_changed(app, &realm, user)).await?,
+        Job::SendPasswordChanged { user_id, .. } => with_user(app, &realm, *user_id, |user| notices::password_changed(app, &realm, user)).await?,
         Job::SendRefreshReuse { user_id, session_id, .. } => {
-            about_session(app, &realm, *user_id, *session_id, |name, realm, session, forgot_link| Message::RefreshReuse {
+            notices::about_session(app, &realm, *user_id, *session_id, |name, realm, session, forgot_link| Message::RefreshReuse {
                 name,
                 realm,
                 device: session.device,
@@ -72,47 +73,23 @@ pub async fn run(app: &App, claimed: &ClaimedJob) -> Result<(), Undelivered> {
             })
             .await?
         }
-        Job::SendApiKeyLeaked { user_id, account_id, key_id, .. } => match store::api_keys::find(&app.db.read, *account_id, *key_id).await? {
-            Some(key) => {
-                let account = store::accounts::find(&app.db.read, *account_id).await?.map_or_else(String::new, |account| account.name);
-                with_user(app, &realm, *user_id, |user| Message::ApiKeyLeaked {
-                    name: user.name.clone(),
-                    realm: realm.display_name().to_owned(),
-                    account,
-                    at: key.revoked_at.unwrap_or(key.created_at).format("%Y-%m-%d %H:%M UTC").to_string(),
-                    key: key.settings.name,
-                    prefix: key.prefix,
-                    last4: key.last4,
-                })
-                .await?
-            }
-            None => None,
-        },
+        Job::SendApiKeyLeaked { user_id, account_id, key_id, .. } => notices::key_leaked(app, &realm, *user_id, (*account_id, *key_id)).await?,
         Job::SendMemberRemoved { user_id, account_id, .. } => {
-            about_account(app, &realm, *user_id, *account_id, |name, realm, account| Message::MemberRemoved { name, realm, account }).await?
+            notices::about_account(app, &realm, *user_id, *account_id, |name, realm, account| Message::MemberRemoved { name, realm, account }).await?
         }
         Job::SendRoleChanged { user_id, account_id, .. } => match store::memberships::find(&app.db.read, *account_id, *user_id).await? {
             Some(place) => {
                 let role = place.role.as_str();
-                about_account(app, &realm, *user_id, *account_id, |name, realm, account| Message::RoleChanged { name, realm, account, role }).await?
+                notices::about_account(app, &realm, *user_id, *account_id, |name, realm, account| Message::RoleChanged { name, realm, account, role }).await?
             }
             // Taken out since: another mail says so.
             None => None,
         },
         Job::SendInvitation { account_id, invitation_id, .. } => return invitation(app, &realm, owed, *account_id, *invitation_id).await,
-        Job::SendNewDevice { user_id, session_id, .. } => {
-            about_session(app, &realm, *user_id, *session_id, |name, realm, session, forgot_link| Message::NewDevice {
-                name,
-                realm,
-                at: moment(session.created_at),
-                device: session.device,
-                ip: session.ip,
-                forgot_link,
-            })
-            .await?
-        }
+        Job::SendNewDevice { user_id, session_id, .. } => notices::new_device(app, &realm, owed, *user_id, *session_id).await?,
+        Job::SendFactorChanged { user_id, method, added, .. } => notices::factor_changed(app, &realm, owed, *user_id, (method, *added)).await?,
         Job::SendSessionEvicted { user_id, session_id, .. } => {
-            about_session(app, &realm, *user_id, *session_id, |name, realm, session, forgot_link| Message::SessionEvicted {
+            notices::about_session(app, &realm, *user_id, *session_id, |name, realm, session, forgot_link| Message::SessionEvicted {
                 name,
                 realm,
                 device: session.device,
@@ -150,24 +127,6 @@ async fn with_user(app: &App, realm: &Realm, id: UserId, message: impl FnOnce(&U
         let message = message(&user);
         (user, message)
     }))
-}
-
-/// A notice about one session; of one that is gone, and of a person who is, there is nothing left to say.
-async fn about_session(
-    app: &App,
-    realm: &Realm,
-    user: UserId,
-    session: SessionId,
-    message: impl FnOnce(String, String, Session, Option<String>) -> Message,
-) -> Result<Due> {
-    let Some(session) = store::sessions::find(&app.db.read, realm.id, session).await? else { return Ok(None) };
-    with_user(app, realm, user, |user| message(user.name.clone(), realm.display_name().to_owned(), session, forgot_link(app, realm))).await
-}
-
-/// A notice about a place in an account.
-async fn about_account(app: &App, realm: &Realm, user: UserId, account: AccountId, message: impl FnOnce(String, String, String) -> Message) -> Result<Due> {
-    let Some(account) = store::accounts::find(&app.db.read, account).await? else { return Ok(None) };
-    with_user(app, realm, user, |user| message(user.name.clone(), realm.display_name().to_owned(), account.name)).await
 }
 
 /// To the new address. Somebody who proved it already gets no mail: nobody learns that they have, and they need not know.
@@ -253,17 +212,6 @@ fn verify_message(app: &App, realm: &Realm, user: &User, token: &OneTimeToken) -
     })
 }
 
-fn account_exists(app: &App, realm: &Realm, user: &User) -> Message {
-    let (name, realm_name) = (user.name.clone(), realm.display_name().to_owned());
-    Message::AccountExists { name, realm: realm_name, sign_in_link: None, forgot_link: forgot_link(app, realm) }
-}
-
-fn password_changed(app: &App, realm: &Realm, user: &User) -> Message {
-    let at = moment(user.updated_at);
-    let (name, realm_name) = (user.name.clone(), realm.display_name().to_owned());
-    Message::PasswordChanged { name, realm: realm_name, at, ip: None, forgot_link: forgot_link(app, realm) }
-}
-
 /// A page of this installation.
 fn page(app: &App, page: &str) -> String {
     format!("{}/ui/{page}", app.settings.public_url)
@@ -296,7 +244,14 @@ async fn answer_request(app: &App, realm: &Realm, owed: Owed, id: crate::domain:
         let message = match request.purpose {
             Purpose::VerifyEmail => verify_message(app, realm, &user, &token)?,
             // Not asked for by strangers.
-            Purpose::ChangeEmail | Purpose::UndoEmailChange => return Ok(()),
+            Purpose::ChangeEmail | Purpose::UndoEmailChange | Purpose::NotMe => return Ok(()),
+            Purpose::MagicLink if !realm.settings.magic_link => return Ok(()),
+            Purpose::MagicLink => Message::MagicLink {
+                name: user.name.clone(),
+                realm: realm.display_name().to_owned(),
+                link: link(app, realm, "magic-link", &one_time::reveal(app, &token)?),
+                minutes: realm.settings.lifetimes.magic_link / 60,
+            },
             Purpose::ResetPassword => Message::ResetPassword {
                 name: user.name.clone(),
                 realm: realm.display_name().to_owned(),
@@ -323,7 +278,9 @@ fn is_due(user: &User, purpose: Purpose) -> bool {
         && match purpose {
             Purpose::VerifyEmail => user.email_verified_at.is_none(),
             Purpose::ResetPassword | Purpose::UnlockSignIn => true,
-            Purpose::ChangeEmail | Purpose::UndoEmailChange => false,
+            // Whoever has not proved their address gets in by proving it.
+            Purpose::MagicLink => user.email_verified_at.is_some(),
+            Purpose::ChangeEmail | Purpose::UndoEmailChange | Purpose::NotMe => false,
         }
 }
 

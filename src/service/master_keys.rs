@@ -5,7 +5,7 @@
 
 use chrono::TimeDelta;
 
-use super::{Ctx, signing};
+use super::{Ctx, signing, totp};
 use crate::{
     app::App,
     domain::{Result, clock::Entropy},
@@ -45,13 +45,15 @@ pub struct KeyUse {
     pub passwords: u64,
     /// Mailed links that are not used and not expired.
     pub links: u64,
+    /// Recovery codes that are not used. Their people move them by making new ones.
+    pub recovery_codes: u64,
 }
 
 impl KeyUse {
     /// Whether every node must hold it.
     #[must_use]
     pub fn needed(&self) -> bool {
-        self.current || self.passwords > 0 || self.links > 0
+        self.current || self.passwords > 0 || self.links > 0 || self.recovery_codes > 0
     }
 }
 
@@ -82,6 +84,16 @@ pub async fn reseal(app: &App, ctx: &Ctx, progress: impl Fn(u64)) -> Result<Rese
         }
         progress(values);
     }
+    let mut after = None;
+    loop {
+        let rows = store::totp_secrets::sealed_otherwise(&app.db.read, current, after, BATCH).await?;
+        let Some(last) = rows.last() else { break };
+        after = Some(last.id);
+        for row in &rows {
+            values += u64::from(totp::reseal(app, row).await?);
+        }
+        progress(values);
+    }
     if let Some(found) = store::installation::find(&app.db.read).await?
         && !app.keyring.is_current(&found.key_check)
     {
@@ -108,5 +120,6 @@ async fn uses(app: &App, id: &str) -> Result<KeyUse> {
     let setup = store::installation::find(&app.db.read).await?;
     links += u64::from(setup.is_some_and(|setup| setup.setup_used_at.is_none() && setup.setup_nonce.starts_with(&format!("{id}."))));
     let passwords = store::credentials::count_marked(&app.db.read, &mark).await? + store::one_time_tokens::count_pending_marked(&app.db.read, &mark).await?;
-    Ok(KeyUse { id: id.to_owned(), current: id == app.keyring.current_id(), passwords, links })
+    let recovery_codes = store::recovery_codes::count_of_key(&app.db.read, id).await?;
+    Ok(KeyUse { id: id.to_owned(), current: id == app.keyring.current_id(), passwords, links, recovery_codes })
 }

@@ -63,8 +63,7 @@ pub async fn add(app: &App, ctx: &Ctx, account: AccountId, user: UserId, role: &
 /// [`Error::StepUpRequired`], the refusals of [`access::administers`], [`Error::NotPermitted`] for an admin where an owner is
 /// made or touched, [`Error::Invalid`] for an unknown role, [`Error::NotFound`], [`Error::LastOwner`].
 pub async fn set_role(app: &App, ctx: &Ctx, account: AccountId, user: UserId, role: &str) -> Result<Member> {
-    let now = app.clock.now();
-    access::proved(ctx, now)?;
+    access::proved(app, ctx).await?;
     let member = write_tx!(&app.db, |tx| {
         let own = access::administers_alone(tx, ctx, account).await?;
         let role = Role::read("role", role)?;

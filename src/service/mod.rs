@@ -12,6 +12,7 @@ pub mod devices;
 pub mod email_change;
 pub mod erase;
 pub mod export;
+pub mod factors;
 pub mod gateway;
 mod guesses;
 pub mod health;
@@ -24,17 +25,23 @@ pub mod key_check;
 pub mod key_leaks;
 pub mod limits;
 pub mod login;
+pub mod magic_link;
 pub mod mailer;
 pub mod master_keys;
 pub mod members;
+pub mod mfa;
 pub mod nodes;
+pub mod not_me;
 mod notices;
 pub mod one_time;
 pub mod page_session;
+pub mod passkey_login;
+pub mod passkeys;
 pub mod password_change;
 pub mod password_reset;
 pub mod plans;
 pub mod profile;
+pub mod proofs;
 pub mod realms;
 pub mod refresh;
 pub mod registration;
@@ -42,8 +49,10 @@ pub mod sessions;
 pub mod sign_in_link;
 pub mod signing;
 mod single_factor;
-mod step_up;
+pub mod step_up;
 mod token_guesses;
+pub mod totp;
+pub mod trusted_devices;
 pub mod usage;
 pub mod user_tokens;
 pub mod users;
@@ -167,13 +176,14 @@ impl Ctx {
         }
     }
 
-    /// The signed-in caller, if they proved who they are within the last ten minutes (security decision D13).
+    /// The signed-in caller, if they proved who they are within the last ten minutes (security decision D13). How they can
+    /// do so anew is for [`step_up::require`] to tell.
     ///
     /// # Errors
     /// [`Error::StepUpRequired`] if that is longer ago, [`Error::MissingCredential`] without a session.
     pub fn stepped_up(&self, now: DateTime<Utc>) -> Result<&SignedIn> {
         let me = self.signed_in()?;
-        if now.timestamp() - me.auth_time <= STEP_UP_SECONDS { Ok(me) } else { Err(Error::StepUpRequired { max_age: STEP_UP_SECONDS }) }
+        if now.timestamp() - me.auth_time <= STEP_UP_SECONDS { Ok(me) } else { Err(Error::StepUpRequired { max_age: STEP_UP_SECONDS, methods: Vec::new() }) }
     }
 
     /// The right to run the installation.

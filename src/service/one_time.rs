@@ -25,6 +25,8 @@ use crate::{
 pub(super) const UNLOCK_SECONDS: u32 = 3_600;
 /// How long the old address can take a change back, in seconds (security decision D12).
 pub(super) const UNDO_EMAIL_CHANGE: u32 = 72 * 3_600;
+/// How long a person can say that a sign-in was not theirs, in seconds.
+pub(super) const NOT_ME: u32 = 7 * 86_400;
 /// The purpose of an invitation's token, which belongs to an address and to no user yet.
 const INVITE: &str = "invite";
 
@@ -38,6 +40,8 @@ pub(super) fn mint(app: &App, id: OneTimeTokenId, realm: &Realm, user_id: UserId
         Purpose::UnlockSignIn => UNLOCK_SECONDS,
         Purpose::ChangeEmail => spans.change_email,
         Purpose::UndoEmailChange => UNDO_EMAIL_CHANGE,
+        Purpose::MagicLink => spans.magic_link,
+        Purpose::NotMe => NOT_ME,
     });
     let nonce = nonce(app);
     let secret = secret(app, "mail_token", realm_id, purpose, id, &nonce)?;

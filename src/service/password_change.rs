@@ -1,4 +1,4 @@
-//! Changing a password that one knows.
+//! Changing a password that one knows, or setting a first one.
 
 use secrecy::SecretString;
 
@@ -12,11 +12,11 @@ use crate::{
 /// Replaces the caller's password. The session that asks goes on; every other one ends.
 ///
 /// # Errors
-/// [`Error::WrongPassword`] if `current` is wrong, [`Error::Invalid`] on `newPassword`.
-pub async fn change(app: &App, ctx: &Ctx, current: &SecretString, new: SecretString) -> Result<()> {
+/// [`Error::WrongPassword`] if `current` is wrong, [`Error::StepUpRequired`] without it, [`Error::Invalid`] on `newPassword`.
+pub async fn change(app: &App, ctx: &Ctx, current: Option<&SecretString>, new: SecretString) -> Result<()> {
     let me = ctx.signed_in()?;
     let realm = ctx.realm.id;
-    let user = step_up::by_password(app, ctx, current).await?;
+    let user = step_up::by_password_or_lately(app, ctx, current).await?;
     let new = password_reset::check(ctx, &user, "newPassword", new)?;
     let hash = app.passwords.hash(new.secret(), app.entropy.as_ref()).await?;
     let now = app.clock.now();

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{
     Ctx,
     devices::{self, Here, Recognised, Remembered},
-    notices, refresh, seconds_between,
+    notices, refresh, seconds_between, step_up,
 };
 use crate::{
     app::App,
@@ -13,6 +13,7 @@ use crate::{
     domain::{
         Error, Result,
         event::Action,
+        factor::Factors,
         id::{EventId, RealmId, SessionId, UserId, uuid_v7},
         realm::{Lifetimes, Realm},
         session::{EndReason, Rotation, Session},
@@ -55,6 +56,7 @@ pub(super) struct Begun {
 }
 
 /// Who begins a session, and how they came in.
+#[derive(Clone)]
 pub(super) struct Entrant<'a> {
     pub(super) user: &'a User,
     /// How they proved themselves (RFC 8176).
@@ -65,13 +67,15 @@ pub(super) struct Entrant<'a> {
     /// The device as the request describes it, and where they signed in before.
     pub(super) here: Here,
     pub(super) places: Places,
+    /// The second factors that they have and their realm asks for.
+    pub(super) factors: Factors,
 }
 
 /// Begins a session and ends what is over the realm's cap, oldest first; `batch` takes the writes that can wait for the
 /// caller's own. Fails if the user was locked or their password changed since `user` was read.
 pub(super) async fn begin(app: &App, tx: &Transaction, ctx: &Ctx, batch: &mut Batch, entrant: Entrant<'_>, now: DateTime<Utc>) -> Result<Begun> {
     let realm = &ctx.realm;
-    let Entrant { user, amr, carrier, device, here, places } = entrant;
+    let Entrant { user, amr, carrier, device, here, places, factors: _ } = entrant;
     let spans = &realm.settings.lifetimes;
     let session = Session {
         id: SessionId::new(now, app.entropy.as_ref()),
@@ -122,6 +126,12 @@ pub(super) async fn begin(app: &App, tx: &Transaction, ctx: &Ctx, batch: &mut Ba
 
 /// Signs the access token that goes with `refresh` and tells how long both last.
 pub(super) async fn issue(app: &App, realm: &Realm, session: &Session, refresh: &OpaqueToken, now: DateTime<Utc>) -> Result<TokenPair> {
+    let (access_token, expires_in) = issue_access(app, realm, session, now).await?;
+    Ok(TokenPair { access_token, refresh_token: refresh.reveal(), expires_in, refresh_expires_in: seconds_between(now, session.expires_at) })
+}
+
+/// Signs an access token of a session and tells how long it lasts.
+pub(super) async fn issue_access(app: &App, realm: &Realm, session: &Session, now: DateTime<Utc>) -> Result<(String, u64)> {
     let end = (now + Lifetimes::span(realm.settings.lifetimes.access_token)).min(session.expires_at);
     let claims = AccessClaims {
         iss: app.issuer(&realm.name),
@@ -137,12 +147,7 @@ pub(super) async fn issue(app: &App, realm: &Realm, session: &Session, refresh: 
         ver: 1,
     };
     let keys = super::signing::keys(app, realm.id).await?;
-    Ok(TokenPair {
-        access_token: keys.current.sign(&claims)?,
-        refresh_token: refresh.reveal(),
-        expires_in: seconds_between(now, end),
-        refresh_expires_in: seconds_between(now, session.expires_at),
-    })
+    Ok((keys.current.sign(&claims)?, seconds_between(now, end)))
 }
 
 /// A session as its owner sees it.
@@ -191,9 +196,9 @@ pub async fn log_out(app: &App, ctx: &Ctx) -> Result<()> {
 /// Ends every session of the caller, the one that asks included.
 ///
 /// # Errors
-/// [`Error::MissingCredential`] without a session.
+/// [`Error::MissingCredential`] without a session, [`Error::StepUpRequired`].
 pub async fn log_out_everywhere(app: &App, ctx: &Ctx) -> Result<()> {
-    let me = ctx.signed_in()?;
+    let me = step_up::require(app, ctx).await?;
     let now = app.clock.now();
     let ended = write_tx!(&app.db, |tx| {
         let ended = end_all(tx, ctx.realm.id, me.user_id, None, EndReason::LoggedOut, now).await?;

@@ -59,7 +59,10 @@ async fn consume(app: &App, ctx: &Ctx, token: &str) -> Result<OpaqueToken> {
             return Err(Error::InvalidOneTimeToken);
         }
         let place = Place::Network(ctx.client.ip).key();
-        store::password_guesses::welcome(tx, realm, &guesses::account_key(Some(user.id), ""), &place, now + WELCOME, now).await?;
+        // Whether it was the password or a code that strangers guess at, the link is the same.
+        for account in [guesses::account_key(Some(user.id), ""), guesses::factor_key(user.id)] {
+            store::password_guesses::welcome(tx, realm, &account, &place, now + WELCOME, now).await?;
+        }
         store::audit::insert(tx, EventId::new(now, app.entropy.as_ref()), &ctx.event(Action::SignInUnlocked, Some(user.id)), now).await?;
         let recognised = devices::recognise(app, tx, ctx).await?.filter(|device| device.belongs_to(user.id));
         let here = Here::of(ctx);

@@ -4,7 +4,7 @@
 
 use secrecy::SecretString;
 
-use super::{Ctx, devices::Here, guesses, limits};
+use super::{Ctx, devices::Here, factors, guesses, limits};
 use crate::{
     app::App,
     domain::{
@@ -20,9 +20,8 @@ use crate::{
 
 /// Whether `user` may come in by what they know alone: the one place that turns away whoever has a second factor, which
 /// these dialects can't ask for.
-#[expect(clippy::unused_async, reason = "the answer stands in the database once there are second factors")]
-pub(super) async fn suffices(_: &App, _: &Ctx, _: &User) -> Result<bool> {
-    Ok(true)
+pub(super) async fn suffices(app: &App, ctx: &Ctx, user: &User) -> Result<bool> {
+    Ok(!factors::has_factor(app, &ctx.realm, user.id).await?)
 }
 
 /// The active person with a verified address whose password this is.

@@ -24,6 +24,7 @@ super::entity!("devices" {
     created_at: Instant,
     last_used_at: Instant,
     forgotten_at: Option<Instant>,
+    trusted_until: Option<Instant>,
 });
 use entity::{ActiveModel, Column, Entity};
 
@@ -41,6 +42,8 @@ pub struct Device {
     pub network: Option<String>,
     pub created_at: DateTime<Utc>,
     pub last_used_at: DateTime<Utc>,
+    /// Until when its person is not asked for a second factor there.
+    pub trusted_until: Option<DateTime<Utc>>,
 }
 
 /// Adds a device, together with other writes.
@@ -55,6 +58,7 @@ pub fn add(batch: &mut Batch, device: &Device) {
         created_at: Set(device.created_at),
         last_used_at: Set(device.last_used_at),
         forgotten_at: Set(None),
+        trusted_until: Set(device.trusted_until),
     };
     batch.add(&Entity::insert(row));
 }
@@ -83,6 +87,7 @@ fn device(row: entity::Model) -> Device {
         network: row.network,
         created_at: row.created_at,
         last_used_at: row.last_used_at,
+        trusted_until: row.trusted_until,
     }
 }
 
@@ -155,6 +160,50 @@ pub fn add_room(batch: &mut Batch, realm: RealmId, user: UserId, keep: u64) {
         .into_query();
     let others = Entity::delete_many().filter(Column::RealmId.eq(realm)).filter(Column::UserId.eq(user)).filter(Column::Id.not_in_subquery(newest));
     batch.add(&others);
+}
+
+/// Trusts a device of a user until then, together with other writes.
+pub fn add_trust(batch: &mut Batch, realm: RealmId, user: UserId, id: DeviceId, until: DateTime<Utc>) {
+    let update = Entity::update_many().col_expr(Column::TrustedUntil, Expr::value(until)).filter(Column::RealmId.eq(realm));
+    batch.add(&update.filter(Column::UserId.eq(user)).filter(Column::Id.eq(id)));
+}
+
+/// A user's trusted devices, the newest first.
+///
+/// # Errors
+/// What the database says.
+pub async fn list_trusted(db: &impl ConnectionTrait, realm: RealmId, user: UserId, now: DateTime<Utc>) -> Result<Vec<Device>> {
+    let query = Entity::find()
+        .filter(Column::RealmId.eq(realm))
+        .filter(Column::UserId.eq(user))
+        .filter(Column::TrustedUntil.gt(now))
+        .filter(Column::ForgottenAt.is_null());
+    Ok(query.order_by_desc(Column::Id).all(db).await?.into_iter().map(device).collect())
+}
+
+/// Trusts a user's device no more; `false` if it was not trusted.
+///
+/// # Errors
+/// What the database says.
+pub async fn distrust(db: &impl ConnectionTrait, realm: RealmId, user: UserId, id: DeviceId, now: DateTime<Utc>) -> Result<bool> {
+    let update = Entity::update_many()
+        .col_expr(Column::TrustedUntil, Expr::value(None::<DateTime<Utc>>))
+        .filter(Column::RealmId.eq(realm))
+        .filter(Column::UserId.eq(user))
+        .filter(Column::Id.eq(id))
+        .filter(Column::TrustedUntil.gt(now))
+        .filter(Column::ForgottenAt.is_null());
+    Ok(super::primitive::consume_once(db, update).await?.is_some())
+}
+
+/// Trusts none of a user's devices any more.
+///
+/// # Errors
+/// What the database says.
+pub async fn distrust_all(db: &impl ConnectionTrait, realm: RealmId, user: UserId) -> Result<()> {
+    let update = Entity::update_many().col_expr(Column::TrustedUntil, Expr::value(None::<DateTime<Utc>>)).filter(Column::RealmId.eq(realm));
+    update.filter(Column::UserId.eq(user)).filter(Column::TrustedUntil.is_not_null()).exec(db).await?;
+    Ok(())
 }
 
 /// Makes strangers of all of a user's devices. Their rows stay, so that the next one is not taken for the first.

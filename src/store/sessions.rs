@@ -230,6 +230,20 @@ pub async fn end(db: &impl ConnectionTrait, realm: RealmId, id: SessionId, reaso
     Ok(super::primitive::consume_once(db, update).await?.is_some())
 }
 
+/// Notes that a session's person proved once more who they are, and how; `false` if it is over.
+///
+/// # Errors
+/// What the database says.
+pub async fn prove_again(db: &impl ConnectionTrait, realm: RealmId, id: SessionId, amr: &str, now: DateTime<Utc>) -> Result<bool> {
+    let update = Entity::update_many()
+        .col_expr(Column::AuthTime, Expr::value(now))
+        .col_expr(Column::Amr, Expr::value(amr))
+        .filter(Column::RealmId.eq(realm))
+        .filter(Column::Id.eq(id))
+        .filter(Column::EndedAt.is_null());
+    Ok(super::primitive::consume_once(db, update).await?.is_some())
+}
+
 /// Ends a session of `user`; `false` if it is over, another user's, or was never.
 ///
 /// # Errors

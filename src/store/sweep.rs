@@ -4,8 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::ConnectionTrait;
 
 use super::{
-    api_key_usage, api_keys, devices, held_tokens, invitations, mail_requests, mailbox, nodes, one_time_tokens, password_guesses, primitive, revocations,
-    sessions, signing_keys,
+    api_key_usage, api_keys, devices, factor_challenges, held_tokens, invitations, mail_requests, mailbox, nodes, one_time_tokens, passkey_ceremonies,
+    password_guesses, primitive, revocations, sessions, signing_keys, totp_secrets,
 };
 use crate::domain::Result;
 
@@ -30,6 +30,9 @@ pub async fn sweep(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<u64>
     swept += revocations::delete_before(db, now - day).await?;
     swept += password_guesses::delete_before(db, now - day / 4, now - day * 7).await?;
     swept += signing_keys::delete_before(db, now - day * 30).await?;
+    swept += totp_secrets::delete_before(db, now - day).await?;
+    swept += factor_challenges::delete_before(db, now - day).await?;
+    swept += passkey_ceremonies::delete_before(db, now - day).await?;
     swept += nodes::delete_before(db, now - day).await?;
     swept += primitive::delete_before(db, now - day).await?;
     Ok(swept)

@@ -11,11 +11,13 @@ use sea_orm::{
 use super::{
     credentials::{self, CredentialColumn},
     devices::{self, Places},
+    factors,
 };
 use crate::domain::{
     Result,
     credential::CredentialKind,
     email::Email,
+    factor::Factors,
     id::{RealmId, UserId},
     language::Language,
     user::{Profile, User, UserStatus},
@@ -134,6 +136,7 @@ pub struct ForLogin {
     pub user: User,
     pub password: Option<String>,
     pub places: Places,
+    pub factors: Factors,
 }
 
 /// The user of that address with what else a login from a device of that name and network needs, in one read.
@@ -149,10 +152,13 @@ pub async fn find_for_login(db: &impl ConnectionTrait, realm: RealmId, email: &E
     for (count, alias) in devices::counted(realm, Expr::col((Entity, Column::Id)), name, network) {
         query = query.expr_as(Expr::from(count), alias);
     }
+    for (count, alias) in factors::counted(realm, Expr::col((Entity, Column::Id))) {
+        query = query.expr_as(Expr::from(count), alias);
+    }
     let query = query.filter(Column::RealmId.eq(realm)).filter(Column::Email.eq(email.as_str()));
     let Some(row) = db.query_one_raw(query.build(db.get_database_backend())).await? else { return Ok(None) };
-    let (password, places) = (row.try_get("", "password")?, devices::read_places(&row)?);
-    Ok(Some(ForLogin { user: user(Model::from_query_result(&row, "")?)?, password, places }))
+    let (password, places, factors) = (row.try_get("", "password")?, devices::read_places(&row)?, factors::read(&row)?);
+    Ok(Some(ForLogin { user: user(Model::from_query_result(&row, "")?)?, password, places, factors }))
 }
 
 /// The user with their places in accounts.

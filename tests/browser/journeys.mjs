@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 
-import { assert, equal, inspect, mail, person } from './session.mjs';
+import { TOTP, assert, equal, inspect, mail, person } from './session.mjs';
 
 const PASSWORD = 'violet otter harbour';
 const SECOND = 'copper lantern meadow';
@@ -333,4 +333,104 @@ async function aFormOfAnotherSiteDoesNothing({ browser, base }) {
   await context.close();
 }
 
-export const journeys = [aPersonWithoutScripts, aCodeInsteadOfTheLink, byKeyboardAlone, everyPageInEveryDress, anInvitationIsTakenUp, aPersonMovesAndLeaves, aFormOfAnotherSiteDoesNothing];
+/** An authenticator app of another maker and language, and a recovery code, with scripts switched off. */
+async function aSecondStepWithoutScripts({ browser, base }) {
+  const email = 'steps@example.com';
+  await known(base, email);
+  const { context, page, faults } = await person(browser, base, { javaScriptEnabled: false });
+  await signIn(page, base, email, PASSWORD);
+  await page.getByRole('link', { name: 'Add an authenticator app' }).click();
+  equal(await heading(page), 'Add an authenticator app', 'the secret');
+  assert(await page.locator('img.qr').evaluate((image) => image.complete && image.naturalWidth > 100), 'the picture is drawn');
+  const secret = (await page.locator('#secret').innerText()).replaceAll(' ', '');
+  const app = new TOTP({ secret, algorithm: 'SHA1', digits: 6, period: 30 });
+  await page.getByLabel('The code that your app shows').fill('000000');
+  await send(page, 'Confirm');
+  assert((await page.getByRole('alert').innerText()).includes('This code is wrong'), 'a wrong code');
+  const used = Math.floor(Date.now() / 30_000);
+  await page.getByLabel('The code that your app shows').fill(app.generate());
+  await send(page, 'Confirm');
+  equal(await heading(page), 'Your recovery codes', 'enrolled');
+  const codes = await page.locator('.codes code').allInnerTexts();
+  equal(codes.length, 10, 'ten codes');
+  await page.getByRole('link', { name: 'Your account' }).click();
+  await send(page, 'Sign out');
+
+  await signIn(page, base, email, PASSWORD);
+  equal(await heading(page), 'One more step', 'the second half');
+  await page.goto(`${base}/ui/account`);
+  assert(page.url().endsWith('/ui/sign-in'), 'half a sign-in opens nothing');
+  await page.goto(`${base}/ui/sign-in/factor`);
+  // The step that enrolled is spent; the next one's code is good a step early.
+  await page.getByLabel('Code').fill(app.generate({ timestamp: (used + 1) * 30_000 }));
+  await send(page, 'Confirm');
+  equal(await heading(page), 'Your account', 'in');
+  await send(page, 'Sign out');
+
+  await signIn(page, base, email, PASSWORD);
+  await page.getByLabel('Code').fill(codes[0].toUpperCase());
+  await page.getByLabel("Don't ask on this device for 30 days").check();
+  await send(page, 'Confirm');
+  equal(await page.getByText('9 recovery codes are left.').count(), 1, 'one is spent');
+  await send(page, 'Sign out');
+  await signIn(page, base, email, PASSWORD);
+  equal(await heading(page), 'Your account', 'a trusted browser is not asked');
+  await send(page, 'Ask again');
+  await send(page, 'Sign out');
+  await signIn(page, base, email, PASSWORD);
+  equal(await heading(page), 'One more step', 'asked again');
+  assert(faults.length === 0, faults.join('\n'));
+  await context.close();
+}
+
+/** A passkey of the browser's virtual authenticator: made, used alone, beside the password, and to prove oneself anew. */
+async function aPasskey({ browser, base }) {
+  const email = 'passkey@example.com';
+  await known(base, email);
+  const { context, page, faults } = await person(browser, base);
+  const devtools = await context.newCDPSession(page);
+  await devtools.send('WebAuthn.enable');
+  const options = {
+    protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true,
+  };
+  const { authenticatorId } = await devtools.send('WebAuthn.addVirtualAuthenticator', { options });
+  await signIn(page, base, email, PASSWORD);
+  await page.getByRole('link', { name: 'Add a passkey' }).click();
+  await page.getByLabel('A name for it').fill('Virtual key');
+  await send(page, 'Make a passkey');
+  await page.waitForSelector('.codes');
+  equal(await heading(page), 'Your recovery codes', 'made');
+  const { credentials } = await devtools.send('WebAuthn.getCredentials', { authenticatorId });
+  assert(credentials.length === 1 && credentials[0].isResidentCredential && credentials[0].rpId === 'localhost', JSON.stringify(credentials));
+  await page.getByRole('link', { name: 'Your account' }).click();
+  await send(page, 'Sign out');
+
+  await page.getByRole('link', { name: 'Sign in with a passkey' }).click();
+  await send(page, 'Use a passkey');
+  await page.waitForURL('**/ui/account');
+  equal(await page.getByText('Virtual key').count(), 1, 'in, without a password');
+  await send(page, 'Sign out');
+
+  await signIn(page, base, email, PASSWORD);
+  equal(await heading(page), 'One more step', 'the second half');
+  await send(page, 'Use a passkey');
+  await page.waitForURL('**/ui/account');
+
+  await page.goto(`${base}/ui/step-up?to=totp`);
+  await send(page, 'Use a passkey');
+  await page.waitForURL('**/ui/account/totp');
+  await page.goto(`${base}/ui/account`);
+  await send(page, 'Sign out');
+
+  // An authenticator that does not know its person is told so, and nothing happens.
+  await devtools.send('WebAuthn.setUserVerified', { authenticatorId, isUserVerified: false });
+  await page.goto(`${base}/ui/sign-in/passkey`);
+  await send(page, 'Use a passkey');
+  await page.waitForSelector('[data-failed]:not([hidden])');
+  assert(page.url().endsWith('/ui/sign-in/passkey'), 'still outside');
+  assert(faults.length === 0, faults.join('\n'));
+  await context.close();
+}
+
+export const journeys = [aPersonWithoutScripts, aCodeInsteadOfTheLink, byKeyboardAlone, everyPageInEveryDress, anInvitationIsTakenUp, aPersonMovesAndLeaves, aFormOfAnotherSiteDoesNothing,
+  aSecondStepWithoutScripts, aPasskey];

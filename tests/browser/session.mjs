@@ -10,6 +10,7 @@ import { join } from 'node:path';
 // The modules are installed outside of the checkout.
 const require = createRequire(join(process.env.BROWSER_MODULES ?? process.cwd(), 'node_modules', 'x.js'));
 const { chromium } = require('playwright-core');
+export const { TOTP } = require('otpauth');
 const axeSource = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
 const FLAGS = [

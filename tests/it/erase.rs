@@ -24,7 +24,19 @@ impl Client<'_> {
 }
 
 /// Everybody's rows that hang on a person.
-const HANGING: [&str; 6] = ["users", "credentials", "sessions", "one_time_tokens", "memberships", "devices"];
+const HANGING: [&str; 11] = [
+    "users",
+    "credentials",
+    "sessions",
+    "one_time_tokens",
+    "memberships",
+    "devices",
+    "totp_secrets",
+    "recovery_codes",
+    "passkeys",
+    "factor_challenges",
+    "passkey_ceremonies",
+];
 
 async fn rows(app: &TestApp) -> Vec<usize> {
     let mut counts = Vec::new();
@@ -38,6 +50,8 @@ on_both!(who_is_erased_leaves_an_id_and_nothing_else, |app| {
     let before = rows(&app).await;
     let ada = app.user(ADA).await;
     let me = app.anonymous().bearer(&ada.access);
+    me.add_passkey(&mut crate::support::authenticator::Authenticator::new()).await.assert(201);
+    app.anonymous().first_half(ADA).await;
     me.patch("/api/v1/me", &json!({ "name": NAME, "company": "Canary Works", "phone": "+49 30 5551234" })).await.assert(200);
     me.post("/api/v1/me/email", &json!({ "email": "next.canary@example.com", "password": PASSWORD })).await.assert(202);
     app.run_jobs().await;

@@ -259,3 +259,22 @@ on_both!(a_running_node_that_lacks_a_passwords_key_says_so_to_the_operator_alone
     app.anonymous().log_in("nobody@example.com", PASSWORD).await.assert_like(&refused);
     assert_eq!(app.app().passwords.missing_keys(), ["k2"]);
 });
+
+on_both!(second_factors_follow_the_master_key, |app| {
+    let ada = app.enrolled(EMAIL).await;
+    let rotated = join_with_keys(&app, 2, &format!("{K2}\n{K1}")).await;
+    let answer = async |method: &str, code: &str| {
+        let token = rotated.anonymous().first_half(EMAIL).await;
+        rotated.anonymous().answer(&token, method, code).await
+    };
+    answer("totp", &app.code(&ada.secret)).await.assert(200);
+    answer("recovery_code", &ada.codes[0]).await.assert(200);
+    let done = master_keys::reseal(&rotated.app, &app.operator().await, |_| {}).await.unwrap();
+    assert_eq!(done.keys.iter().find(|key| key.id == "k1").unwrap().recovery_codes, 9, "they can't move by themselves");
+    assert_eq!(app.sql("SELECT COUNT(*) AS v FROM totp_secrets WHERE secret LIKE 'k2.%'").await, ["1"]);
+    app.advance(chrono::TimeDelta::seconds(30));
+    let access = answer("totp", &app.code(&ada.secret)).await.assert(200).at("/tokens/accessToken");
+    rotated.anonymous().bearer(&access).post("/api/v1/me/mfa/recovery-codes", &serde_json::json!({})).await.assert(200);
+    let done = master_keys::reseal(&rotated.app, &app.operator().await, |_| {}).await.unwrap();
+    assert_eq!(done.keys.iter().find(|key| key.id == "k1").unwrap().recovery_codes, 0);
+});

@@ -212,6 +212,8 @@ on_both!(pages_are_never_kept_framed_or_allowed_scripts, |app| {
         "/ui/reset-password?token=x",
         "/ui/reset-password",
         "/ui/forgot-password",
+        "/ui/magic-link?token=x",
+        "/ui/not-me?token=x",
         setup.as_str(),
         "/ui/none",
         "/dev/mailbox",

@@ -85,6 +85,42 @@ async fn mail_after(sink: &Sink, word: &str, spent: &str) -> String {
     eventually("another mail", async || sink.mails().iter().map(|mail| mail.text()).find(|text| text.contains(word) && !text.contains(spent))).await.0
 }
 
+/// An app, recovery codes and waiting sign-ins; the account is left without a factor.
+async fn second_factors(server: &Server, secrets: &mut Secrets, tokens: &Tokens, password: &str) {
+    let post = async |path: &str, bearer: &str, body: Value, wanted: u16| {
+        let (status, reply) = server.post(&format!("/api/v1{path}"), bearer, &body).await;
+        assert_eq!(status, wanted, "{path}: {reply}");
+        reply
+    };
+    let begun = post("/me/mfa/totp", &tokens.access, json!({}), 200).await;
+    let secret = begun["secret"].as_str().unwrap().to_owned();
+    secrets.tokens.push(secret.clone());
+    let code = |off: i64| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        crate::support::factors::totp(&secret, i64::try_from(now).unwrap() + off)
+    };
+    let first = code(-30);
+    post("/me/mfa/totp/confirm", &tokens.access, json!({ "code": "canary" }), 401).await;
+    let made = post("/me/mfa/totp/confirm", &tokens.access, json!({ "code": first }), 200).await;
+    let recovery: Vec<String> = made["recoveryCodes"].as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()).collect();
+    for code in &recovery {
+        secrets.tokens.extend([code.clone(), code.replace('-', "")]);
+    }
+    secrets.codes.push(first);
+    let waiting = post("/auth/login", "", json!({ "email": EMAIL, "password": password }), 403).await;
+    let token = waiting["mfaToken"].as_str().unwrap().to_owned();
+    secrets.tokens.extend(parts(&token));
+    let answer = |method: &str, code: &str| json!({ "mfaToken": token, "method": method, "code": code });
+    post("/auth/mfa/verify", "", answer("recovery_code", "canary wrong guess"), 401).await;
+    let second = code(30);
+    secrets.codes.push(second.clone());
+    let entered = secrets.keep(&post("/auth/mfa/verify", "", answer("totp", &second), 200).await);
+    post("/auth/step-up", &entered.access, json!({ "method": "recovery_code", "code": recovery[0] }), 200).await;
+    assert_eq!(server.status(&format!("/ui/sign-in/factor?token={token}"), "").await, 303);
+    let gone = server.http.delete(format!("{}/api/v1/me/mfa/totp", server.url)).bearer_auth(&entered.access).send().await.unwrap();
+    assert_eq!(gone.status(), 204);
+}
+
 /// Goes through everything there is, rightly and wrongly.
 async fn every_flow(server: &Server, sink: &Sink, secrets: &mut Secrets) {
     let post = async |path: &str, bearer: &str, body: Value, wanted: u16| {
@@ -137,6 +173,7 @@ async fn every_flow(server: &Server, sink: &Sink, secrets: &mut Secrets) {
     post("/auth/password/reset", "", json!({ "token": reset, "newPassword": WRONG }), 400).await;
     let last = secrets.keep(&post("/auth/login", "", login(THIRD), 200).await);
     keys_and_invitations(server, sink, secrets, &last.access).await;
+    second_factors(server, secrets, &last, THIRD).await;
     post("/me/email", &last.access, json!({ "email": NEXT, "password": WRONG }), 403).await;
     post("/me/email", &last.access, json!({ "email": NEXT, "password": THIRD }), 202).await;
     let confirm = secrets.keep_mail(&mail_with(sink, "/ui/change-email?token=").await);

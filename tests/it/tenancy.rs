@@ -148,6 +148,40 @@ async fn row(app: &TestApp, operation: &str) -> Row {
         }
         "export_me" => plain(200),
         "get_me" | "list_sessions" | "inspect_access_token" => plain(200),
+        "get_second_factors" | "list_passkeys" | "list_trusted_devices" => plain(200),
+        "begin_totp" | "ask_new_passkey" => plain(200),
+        // What proves nothing tells that the caller got as far as the proof.
+        "confirm_totp" => row(json!({ "code": "no code" }), 401, 401),
+        "add_passkey" => row(json!({ "name": "N", "ceremonyId": "none", "credential": {} }), 401, 401),
+        "remove_totp" | "make_recovery_codes" => plain(404),
+        "ask_step_up_passkey" => plain(401),
+        "step_up" => row(json!({ "method": "password", "password": "not the password" }), 403, 401),
+        "rename_passkey" | "remove_passkey" | "distrust_device" => {
+            let nobody = "01997b2e-6b1c-7d3a-9c55-0d5f0e9a7c11".to_owned();
+            let body = (operation == "rename_passkey").then(|| json!({ "name": "N" }));
+            Row { path: vec![("id", nobody)], body, good: 404, foreign: 404 }
+        }
+        "ask_sign_in_passkey" => plain(200),
+        "log_in_with_passkey" => row(json!({ "ceremonyId": "none", "credential": {} }), 401, 401),
+        "verify_second_factor" => {
+            let email = format!("canary-{}@example.com", tick(app));
+            let person = app.enrolled_in(OWN, &email).await;
+            let token = home.first_half(&email).await;
+            row(json!({ "mfaToken": token, "method": "recovery_code", "code": person.codes[0] }), 200, 401)
+        }
+        "ask_second_factor_passkey" => row(json!({ "mfaToken": "none" }), 401, 401),
+        "begin_first_totp" | "ask_first_passkey" => row(json!({ "mfaToken": "none" }), 401, 401),
+        "confirm_first_totp" => row(json!({ "mfaToken": "none", "code": "123456" }), 401, 401),
+        "add_first_passkey" => row(json!({ "mfaToken": "none", "name": "N", "ceremonyId": "none", "credential": {} }), 401, 401),
+        "request_magic_link" => row(json!({ "email": OWNER }), 404, 404),
+        "log_in_with_magic_link" => row(json!({ "token": "none" }), 404, 404),
+        "disown_sign_in" => {
+            let email = format!("canary-{}@example.com", tick(app));
+            app.user_in(OWN, &email).await;
+            home.clone().header("user-agent", "Thief/1").log_in(&email, PASSWORD).await.assert(200);
+            app.run_jobs().await;
+            row(json!({ "token": app.last_mail(&email).await.token() }), 204, 400)
+        }
         "end_session" => plain(204),
         "list_accounts" => plain(200),
         "report_leaked_key" => row(json!({ "key": "conv_canary" }), 202, 202),

@@ -72,7 +72,9 @@ impl AuthApi {
     ///
     /// Begins a session. After five wrong passwords an address has to pause, for 2 s at first and 15 minutes at most; what it
     /// sends meanwhile is answered like a wrong password. Send the `deviceToken` of the last reply along: it shows that the person used this device before.
-    /// `email_not_verified` and `account_locked` (403) are told only to who knows the password.
+    /// `email_not_verified` and `account_locked` (403) are told only to who knows the password, and so is that a second factor
+    /// is wanted: 403 `mfa_required` with an `mfaToken` for `POST /auth/mfa/verify`, or 403 `mfa_enrolment_required` where the
+    /// realm requires a factor and the person has none yet.
     #[oai(path = "/login", method = "post", operation_id = "log_in")]
     async fn log_in(&self, app: Data<&Arc<App>>, ctx: Public, body: Json<LoginIn>) -> Result<Reply<LoginOut>, ApiErr<{ BODY | E401 | E403 }>> {
         let LoginIn { email, password, device_token } = body.0;
@@ -102,7 +104,8 @@ impl AuthApi {
 
     /// Sign out
     ///
-    /// Ends the session that asks, or with `{"everywhere": true}` all sessions of the person.
+    /// Ends the session that asks, or with `{"everywhere": true}` all sessions of the person, which needs a proof of who asks
+    /// that is not older than ten minutes (401 `step_up_required`).
     #[oai(path = "/logout", method = "post", operation_id = "log_out")]
     async fn log_out(&self, app: Data<&Arc<App>>, ctx: Session, body: OptionalJson<LogoutIn>) -> Result<NoContent, ApiErr<{ BODY | E401 | E403 }>> {
         if body.0.everywhere {

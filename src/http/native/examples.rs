@@ -71,7 +71,7 @@ impl Example for ResetPasswordIn {
 
 impl Example for ChangePasswordIn {
     fn example() -> Self {
-        Self { current_password: SecretText::from("a long enough passphrase"), new_password: SecretText::from("another long passphrase") }
+        Self { current_password: Some(SecretText::from("a long enough passphrase")), new_password: SecretText::from("another long passphrase") }
     }
 }
 

@@ -29,7 +29,7 @@ const BODY: u32 = E400 | E404 | E413 | E415 | E422 | E503;
 impl LifeApi {
     /// Change the e-mail address
     ///
-    /// Asks for the password as a proof and mails a link to the new address; until it is followed the old one counts. Always
+    /// Asks for the password as a proof, or without it for one of the last ten minutes (401 `step_up_required`), and mails a link to the new address; until it is followed the old one counts. Always
     /// 202, whether or not somebody has the new address.
     #[oai(path = "/me/email", method = "post", operation_id = "change_email", tag = "Group::Me")]
     async fn change_email(
@@ -38,7 +38,7 @@ impl LifeApi {
         ctx: Session,
         body: Json<ChangeEmailIn>,
     ) -> Result<Accepted<AcceptedOut>, ApiErr<{ BODY | E401 | E403 }>> {
-        email_change::request(&app, &ctx.0, &body.0.email, &body.0.password.0).await?;
+        email_change::request(&app, &ctx.0, &body.0.email, body.0.password.as_ref().map(|password| &password.0)).await?;
         Ok(Accepted(AcceptedOut { message: "If this address can be used, a mail is on its way to it.".to_owned() }))
     }
 

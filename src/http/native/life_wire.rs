@@ -3,7 +3,11 @@
 use poem_openapi::{Object, types::Example};
 use serde::Serialize;
 
-use super::{member_wire::InvitationOut, wire::MeOut};
+use super::{
+    factor_wire::{FactorsOut, PasskeyOut},
+    member_wire::InvitationOut,
+    wire::MeOut,
+};
 use crate::{
     http::{payload::Instant, secret_text::SecretText},
     service::{Ctx, export::Export},
@@ -11,16 +15,17 @@ use crate::{
 
 /// The address to be, and the password as a proof.
 #[derive(Object)]
-#[oai(rename_all = "camelCase", deny_unknown_fields, example)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, skip_serializing_if_is_none, example)]
 pub(super) struct ChangeEmailIn {
     #[oai(validator(max_length = 320))]
     pub(super) email: String,
-    pub(super) password: SecretText,
+    #[oai(nullable)]
+    pub(super) password: Option<SecretText>,
 }
 
 impl Example for ChangeEmailIn {
     fn example() -> Self {
-        Self { email: "ada.king@example.com".to_owned(), password: SecretText::from("a long enough passphrase") }
+        Self { email: "ada.king@example.com".to_owned(), password: Some(SecretText::from("a long enough passphrase")) }
     }
 }
 
@@ -40,14 +45,15 @@ impl Example for MailedTokenIn {
 
 /// The password as a proof.
 #[derive(Object)]
-#[oai(rename_all = "camelCase", deny_unknown_fields, example)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, skip_serializing_if_is_none, example)]
 pub(super) struct EraseIn {
-    pub(super) password: SecretText,
+    #[oai(nullable)]
+    pub(super) password: Option<SecretText>,
 }
 
 impl Example for EraseIn {
     fn example() -> Self {
-        Self { password: SecretText::from("a long enough passphrase") }
+        Self { password: Some(SecretText::from("a long enough passphrase")) }
     }
 }
 
@@ -96,7 +102,7 @@ pub(super) struct KnownDeviceOut {
 #[serde(rename_all = "camelCase")]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 pub(super) struct PendingOut {
-    /// `verify_email`, `reset_password`, `change_email` or `undo_email_change`.
+    /// `verify_email`, `reset_password`, `change_email`, `undo_email_change`, `magic_link`, `not_me` or `unlock_sign_in`.
     pub(super) purpose: String,
     pub(super) email: String,
     pub(super) created_at: Instant,
@@ -127,6 +133,8 @@ pub(super) struct ExportOut {
     /// The profile with the places in accounts.
     pub(super) profile: MeOut,
     pub(super) credentials: Vec<CredentialOut>,
+    pub(super) factors: FactorsOut,
+    pub(super) passkeys: Vec<PasskeyOut>,
     /// Newest first; those that are over are kept for 30 days.
     pub(super) sessions: Vec<PastSessionOut>,
     pub(super) devices: Vec<KnownDeviceOut>,
@@ -178,6 +186,8 @@ impl ExportOut {
             exported_at: Instant(export.at),
             profile: MeOut::of(ctx, &export.profile),
             credentials: export.credentials.into_iter().map(credential).collect(),
+            factors: export.factors.into(),
+            passkeys: export.passkeys.into_iter().map(Into::into).collect(),
             sessions: export.sessions.into_iter().map(session).collect(),
             devices: devices.collect(),
             pending: links.chain(asked).collect(),

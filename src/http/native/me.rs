@@ -50,21 +50,23 @@ impl MeApi {
 
     /// Erase oneself
     ///
+    /// Asks for the password as a proof, or without it for one of the last ten minutes (401 `step_up_required`).
     /// At once and for good: profile, sessions, tokens, credentials, devices and places in accounts. The audit trail keeps
     /// the id alone. An account that nobody else is in is closed. 409 `last_owner`: an account with other members, realms or
     /// accounts below it would be left without an owner.
     #[oai(path = "/", method = "delete", operation_id = "erase_me")]
     async fn erase(&self, app: Data<&Arc<App>>, ctx: Session, body: Json<EraseIn>) -> Result<NoContent, ApiErr<{ WRITE | E409 }>> {
-        erase::erase(&app, &ctx.0, &body.0.password.0).await?;
+        erase::erase(&app, &ctx.0, body.0.password.as_ref().map(|password| &password.0)).await?;
         Ok(NoContent)
     }
 
     /// Change the password
     ///
-    /// Asks for the current one as a proof. The session that asks goes on, every other one ends (`password_changed`).
+    /// Asks for the current one as a proof, or without it for one of the last ten minutes (401 `step_up_required`). The session that asks goes on, every other one ends (`password_changed`).
     #[oai(path = "/password", method = "put", operation_id = "change_password")]
     async fn password(&self, app: Data<&Arc<App>>, ctx: Session, body: Json<ChangePasswordIn>) -> Result<NoContent, ApiErr<WRITE>> {
-        password_change::change(&app, &ctx.0, &body.0.current_password.0, body.0.new_password.0).await?;
+        let ChangePasswordIn { current_password, new_password } = body.0;
+        password_change::change(&app, &ctx.0, current_password.as_ref().map(|password| &password.0), new_password.0).await?;
         Ok(NoContent)
     }
 

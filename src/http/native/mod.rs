@@ -7,6 +7,9 @@ mod accounts;
 mod api_keys;
 mod auth;
 mod examples;
+mod factor_examples;
+mod factor_wire;
+mod factors;
 mod joining;
 mod key_wire;
 mod life;
@@ -16,6 +19,7 @@ mod limits;
 mod me;
 mod member_wire;
 mod members;
+mod mfa;
 mod usage;
 mod usage_wire;
 mod verify;
@@ -36,6 +40,8 @@ enum Group {
     Authentication,
     /// The signed-in person: profile, password, sessions.
     Me,
+    /// Second factors, passkeys, and fresh proofs of who calls.
+    Factors,
     /// Customer organisations and who belongs to them.
     Accounts,
     /// Credentials of an account for programs.
@@ -51,6 +57,8 @@ pub(super) fn operations() -> impl OpenApi {
     (
         auth::AuthApi,
         me::MeApi,
+        mfa::MfaApi,
+        factors::FactorsApi,
         life::LifeApi,
         accounts::AccountsApi,
         members::MembersApi,

@@ -247,9 +247,10 @@ pub(super) struct ResetPasswordIn {
 
 /// The password that is, as a proof, and the one to be.
 #[derive(Object)]
-#[oai(rename_all = "camelCase", deny_unknown_fields, example)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, skip_serializing_if_is_none, example)]
 pub(super) struct ChangePasswordIn {
-    pub(super) current_password: SecretText,
+    #[oai(nullable)]
+    pub(super) current_password: Option<SecretText>,
     pub(super) new_password: SecretText,
 }
 

@@ -10,7 +10,7 @@ use poem::{
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{csrf::Tie, flow::Notice, guest::Guest, members, sign_in::Arrival, visit::Visit};
+use super::{csrf::Tie, factors, flow::Notice, guest::Guest, members, sign_in::Arrival, visit::Visit};
 use crate::{
     domain::{Error, user::User},
     http::{
@@ -98,6 +98,7 @@ struct Typed {
 /// The page.
 async fn page(mut visit: Visit<'_>, status: StatusCode, typed: Typed, notice: Option<String>, faults: Vec<Fault>) -> Result<Response> {
     let profile = profile::get(visit.app, &visit.ctx).await.map_err(Failure::from)?;
+    let factors = factors::part(&visit).await.map_err(Failure::from)?;
     let listed = sessions::list(visit.app, &visit.ctx).await.map_err(Failure::from)?;
     let sessions = listed.into_iter().map(|listed| SessionItem {
         id: listed.session.id.to_string(),
@@ -117,6 +118,7 @@ async fn page(mut visit: Visit<'_>, status: StatusCode, typed: Typed, notice: Op
         new_email: typed.email,
         erase: visit.href("/ui/account/erase"),
         min: visit.ctx.realm.settings.password_min,
+        factors,
         sessions: sessions.collect(),
         teams,
         notice,
@@ -168,7 +170,7 @@ async fn take_email(req: &Request, guest: Guest, fields: Form<NewAddress>) -> Re
         Ok(visit) => visit,
         Err(reply) => return Ok(reply),
     };
-    let (status, faults) = match email_change::request(visit.app, &visit.ctx, &email, &password).await {
+    let (status, faults) = match email_change::request(visit.app, &visit.ctx, &email, Some(&password)).await {
         Ok(()) => return Ok(done(visit, Notice::EmailChangeComing)),
         Err(Error::WrongPassword) => (StatusCode::FORBIDDEN, visit.fault("password", "page.account.wrong_password")),
         Err(Error::Invalid(faults)) => (StatusCode::UNPROCESSABLE_ENTITY, visit.faults(&faults)),
@@ -184,7 +186,7 @@ async fn take_password(req: &Request, guest: Guest, fields: Form<Passwords>) -> 
         Ok(visit) => visit,
         Err(reply) => return Ok(reply),
     };
-    let (status, faults, wait) = match password_change::change(visit.app, &visit.ctx, &current_password, new_password).await {
+    let (status, faults, wait) = match password_change::change(visit.app, &visit.ctx, Some(&current_password), new_password).await {
         Ok(()) => return Ok(done(visit, Notice::PasswordChanged)),
         Err(Error::WrongPassword) => (StatusCode::FORBIDDEN, visit.fault("currentPassword", "page.account.wrong_password"), None),
         Err(Error::Invalid(faults)) => (StatusCode::UNPROCESSABLE_ENTITY, visit.faults(&faults), None),
@@ -227,7 +229,11 @@ async fn take_end_all(req: &Request, guest: Guest, fields: Form<Ending>) -> Resu
         Ok(visit) => visit,
         Err(reply) => return Ok(reply),
     };
-    sessions::log_out_everywhere(visit.app, &visit.ctx).await.map_err(Failure::from)?;
+    match sessions::log_out_everywhere(visit.app, &visit.ctx).await {
+        Ok(()) => {}
+        Err(Error::StepUpRequired { .. }) => return Ok(visit.go_asking("/ui/step-up", &[("to", "account")])),
+        Err(error) => return Err(Failure::from(error).into()),
+    }
     visit.sign_out();
     visit.leave_notice(Notice::SignedOutEverywhere);
     Ok(visit.go("/ui/sign-in"))

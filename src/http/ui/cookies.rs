@@ -20,6 +20,8 @@ pub(super) enum Cookie {
     Device,
     /// Carries words from one page to the next, sealed, see `flow`.
     Flow,
+    /// Carries a sign-in that waits for a second factor: `<token>.<realm>`.
+    Factor,
 }
 
 impl Cookie {
@@ -29,6 +31,7 @@ impl Cookie {
             Self::Session => "realmgate_session",
             Self::Device => "realmgate_device",
             Self::Flow => "realmgate_flow",
+            Self::Factor => "realmgate_factor",
         };
         if secure(app) { format!("__Host-{stem}") } else { stem.to_owned() }
     }

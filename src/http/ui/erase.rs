@@ -68,7 +68,7 @@ async fn take(req: &Request, guest: Guest, fields: Form<Fields>) -> Result<Respo
     if !visit.is_signed_in() {
         return Ok(visit.go("/ui/sign-in"));
     }
-    let (status, faults) = match erase::erase(visit.app, &visit.ctx, &fields.password).await {
+    let (status, faults) = match erase::erase(visit.app, &visit.ctx, Some(&fields.password)).await {
         Ok(()) => {
             visit.sign_out();
             return Ok(visit.done(Done::Erased));

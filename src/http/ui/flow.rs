@@ -45,6 +45,16 @@ pub(super) enum Notice {
     Joined,
     /// The same, with a user that was made for it.
     JoinedNew,
+    /// A second factor, or codes to recover, are there.
+    FactorAdded,
+    /// A second factor is gone.
+    FactorRemoved,
+    /// The realm wants one to stay.
+    LastFactor,
+    /// A device is trusted no more.
+    DeviceDistrusted,
+    /// The sign-in waited too long for its second factor.
+    SignInAgain,
 }
 
 impl Notice {
@@ -64,6 +74,11 @@ impl Notice {
             Self::SessionEnded => "page.told.session_ended",
             Self::Joined => "page.told.joined",
             Self::JoinedNew => "page.told.joined_new",
+            Self::FactorAdded => "page.told.factor_added",
+            Self::FactorRemoved => "page.told.factor_removed",
+            Self::LastFactor => "page.told.last_factor",
+            Self::DeviceDistrusted => "page.told.device_distrusted",
+            Self::SignInAgain => "page.told.sign_in_again",
         }
     }
 }
@@ -90,6 +105,10 @@ pub(super) enum Done {
     EmailChangeUndone,
     /// The person is gone.
     Erased,
+    /// A mail with a link that signs in is on its way, if the address is known.
+    LinkComing,
+    /// A stranger's sign-in is over, and everything that they may hold is worthless.
+    SignInDisowned,
 }
 
 impl Done {
@@ -105,13 +124,15 @@ impl Done {
             Self::EmailChanged => "page.done.email_changed",
             Self::EmailChangeUndone => "page.done.email_change_undone",
             Self::Erased => "page.done.erased",
+            Self::LinkComing => "page.done.link_coming",
+            Self::SignInDisowned => "page.done.sign_in_disowned",
         }
     }
 
     /// Whether it is done, or something is left to do.
     pub(super) fn tone(self) -> Tone {
         match self {
-            Self::VerificationComing | Self::ResetComing => Tone::Info,
+            Self::VerificationComing | Self::ResetComing | Self::LinkComing => Tone::Info,
             _ => Tone::Good,
         }
     }

@@ -14,14 +14,15 @@ use super::{
     csrf::Tie,
     flow::{Flow, Notice},
     guest::Guest,
+    second_half::lead_on,
     visit::Visit,
 };
 use crate::{
-    domain::{Error, return_to::ReturnTo},
+    domain::{Error, factor::MfaPolicy, return_to::ReturnTo},
     http::{
         failure::Failure,
         route,
-        view::{Fault, SignInPage, SignOutPage},
+        view::{Fault, Link, SignInPage, SignOutPage},
     },
     service::{login, sessions},
 };
@@ -72,8 +73,16 @@ async fn show(req: &Request, guest: Guest, arrival: Query<Arrival>) -> Result<Re
 
 fn form(mut visit: Visit<'_>, status: StatusCode, email: String, place: Option<&ReturnTo>, notice: Option<String>, faults: Vec<Fault>) -> Response {
     let sign_up = visit.ctx.realm.settings.sign_up.then(|| visit.href_with("/ui/sign-up", place));
+    let mut ways = Vec::new();
+    if visit.ctx.realm.settings.mfa != MfaPolicy::Off {
+        ways.push(Link { label: visit.say("page.sign_in.passkey"), href: visit.href_with("/ui/sign-in/passkey", place) });
+    }
+    if visit.ctx.realm.settings.magic_link {
+        ways.push(Link { label: visit.say("page.sign_in.link"), href: visit.href("/ui/sign-in/link") });
+    }
     let page = SignInPage {
         realm: visit.realm_name(),
+        ways,
         csrf: visit.form(Tie::Browser),
         email,
         return_to: place.map(|place| place.href().to_owned()).unwrap_or_default(),
@@ -85,7 +94,8 @@ fn form(mut visit: Visit<'_>, status: StatusCode, email: String, place: Option<&
     visit.page_to(status, &page, place)
 }
 
-fn enter(visit: Visit<'_>, place: Option<&ReturnTo>) -> Response {
+/// On to where the person wanted to go.
+pub(super) fn enter(visit: Visit<'_>, place: Option<&ReturnTo>) -> Response {
     match place {
         Some(place) => visit.go_on(place),
         None => visit.go("/ui/account"),
@@ -117,7 +127,10 @@ async fn take(req: &Request, guest: Guest, fields: Form<SignInFields>) -> Result
         Err(Error::InvalidCredentials) => (StatusCode::UNPROCESSABLE_ENTITY, visit.fault("email", "page.sign_in.wrong"), None),
         Err(Error::AccountLocked) => (StatusCode::FORBIDDEN, visit.fault("", "page.sign_in.locked"), None),
         Err(Error::RateLimited { retry_after }) => (StatusCode::TOO_MANY_REQUESTS, visit.wait(retry_after), Some(retry_after)),
-        Err(error) => return Err(Failure::from(error).into()),
+        Err(error) => match lead_on(visit, error, place.as_ref()) {
+            Ok(reply) => return Ok(reply),
+            Err(other) => return Err(Failure::from(other.1).into()),
+        },
     };
     let mut reply = form(visit, status, email, place.as_ref(), None, faults);
     if let Some(seconds) = wait {

@@ -9,7 +9,7 @@ use poem::{
     Request, Response, Result,
     http::{StatusCode, header},
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
     cookies::Cookie,
@@ -22,6 +22,7 @@ use crate::{
     domain::{
         Error, FieldError,
         device::KNOWN_FOR,
+        factor::CHALLENGE_LIFE,
         id::{RealmId, SessionId},
         language::Language,
         realm::Realm,
@@ -180,6 +181,24 @@ impl<'a> Visit<'a> {
         self.know(&entered.device);
     }
 
+    /// The token of the sign-in that waits in this browser, if it is of this realm.
+    pub(super) fn waiting(&self) -> Option<String> {
+        let value = Cookie::Factor.read(self.app, self.req.headers())?;
+        let (token, realm) = value.split_once('.')?;
+        (realm == self.ctx.realm.name).then(|| token.to_owned())
+    }
+
+    /// Makes the browser keep a sign-in that waits for a second factor.
+    pub(super) fn keep_waiting(&mut self, token: &SecretString) {
+        let value = format!("{}.{}", token.expose_secret(), self.ctx.realm.name);
+        self.set.push(Cookie::Factor.set(self.app, &value, Some(CHALLENGE_LIFE)));
+    }
+
+    /// Takes the cookie of a sign-in that waited away.
+    pub(super) fn forget_waiting(&mut self) {
+        self.set.push(Cookie::Factor.clear(self.app));
+    }
+
     /// Takes the session's cookie away.
     pub(super) fn sign_out(&mut self) {
         self.set.push(Cookie::Session.clear(self.app));
@@ -237,6 +256,14 @@ impl<'a> Visit<'a> {
     pub(super) fn go(self, path: &str) -> Response {
         let href = self.href(path);
         self.go_to(&href)
+    }
+
+    /// The same, with something to say in the address.
+    pub(super) fn go_asking(self, path: &str, pairs: &[(&str, &str)]) -> Response {
+        let href = self.href(path);
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        let joint = if self.named { '&' } else { '?' };
+        self.go_to(&format!("{href}{joint}{query}"))
     }
 
     /// On to a checked place.

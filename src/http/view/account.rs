@@ -3,7 +3,11 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use minijinja::{Value, context};
 
-use super::{Fault, Page, TeamItem, View, members, told};
+use super::{
+    Fault, Page, TeamItem, View,
+    factors::{self, FactorsPart},
+    members, told,
+};
 use crate::domain::language::Language;
 
 /// What stands in the fields of the profile.
@@ -52,6 +56,8 @@ pub(crate) struct AccountPage {
     pub(crate) erase: String,
     /// Shortest password the realm takes.
     pub(crate) min: usize,
+    /// What there is of second factors, where the realm has them.
+    pub(crate) factors: Option<FactorsPart>,
     /// Newest first.
     pub(crate) sessions: Vec<SessionItem>,
     /// The accounts that they look after.
@@ -82,6 +88,7 @@ impl Page for AccountPage {
             erase => self.erase.as_str(),
             min => self.min,
             teams => self.teams.iter().map(members::team).collect::<Vec<_>>(),
+            factors => factors::part(self.factors.as_ref()),
             sessions => self.sessions.iter().map(session).collect::<Vec<_>>(),
             notice => self.notice.as_deref(),
             faults => told(&self.faults),
@@ -89,17 +96,21 @@ impl Page for AccountPage {
     }
 }
 
+/// An instant for programs, and for people.
+pub(super) fn moments(at: DateTime<Utc>) -> (String, String) {
+    (at.to_rfc3339_opts(SecondsFormat::Secs, true), at.format("%Y-%m-%d %H:%M UTC").to_string())
+}
+
 fn session(item: &SessionItem) -> Value {
-    let exact = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let short = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M UTC").to_string();
+    let ((created_exact, created), (used_exact, used)) = (moments(item.created_at), moments(item.last_used_at));
     context! {
         id => item.id.as_str(),
         device => item.device.as_str(),
         ip => item.ip.as_str(),
-        created_exact => exact(item.created_at),
-        created => short(item.created_at),
-        used_exact => exact(item.last_used_at),
-        used => short(item.last_used_at),
+        created_exact,
+        created,
+        used_exact,
+        used,
         current => item.current,
     }
 }

@@ -2,11 +2,11 @@
 
 use minijinja::{Value, context};
 
-use super::{Fault, Page, View, told};
+use super::{Fault, Link, Page, View, shown, told};
 
 /// `GET /ui/sign-in`: posts `email`, `password`, `return_to` and `csrf` to the same address.
 ///
-/// Further ways in (a second factor has a page of its own) stand below the form, in the block `ways` of its template.
+/// Further ways in stand below the form, in the block `ways` of its template.
 #[derive(Clone, Debug)]
 pub(crate) struct SignInPage {
     /// Display name of the realm.
@@ -25,6 +25,8 @@ pub(crate) struct SignInPage {
     pub(crate) notice: Option<String>,
     /// What was wrong with the last post.
     pub(crate) faults: Vec<Fault>,
+    /// Other ways in.
+    pub(crate) ways: Vec<Link>,
 }
 
 impl Page for SignInPage {
@@ -32,6 +34,7 @@ impl Page for SignInPage {
 
     fn values(&self, _: &View) -> Value {
         context! {
+            ways => self.ways.iter().map(|way| shown(Some(way))).collect::<Vec<_>>(),
             realm => self.realm.as_str(),
             csrf => self.csrf.as_str(),
             email => self.email.as_str(),

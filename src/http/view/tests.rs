@@ -36,6 +36,7 @@ fn pages_in(language: Language, text: &str) -> Vec<(&'static str, String)> {
         return_to: own(),
         sign_up: Some("/ui/sign-up".to_owned()),
         forgot: "/ui/forgot-password".to_owned(),
+        ways: link().into_iter().collect(),
         notice: Some(own()),
         faults: faults.clone(),
     };
@@ -64,6 +65,7 @@ fn pages_in(language: Language, text: &str) -> Vec<(&'static str, String)> {
     let people = vec![person(vec![], true), person(vec![Role::Admin, Role::Member], false)];
     let team = TeamItem { id: own(), name: own(), people, more: true };
     let session = |current| SessionItem { id: own(), device: own(), ip: own(), created_at: at, last_used_at: at, current };
+    let thing = || Thing { id: own(), name: own(), since: at, other: Some(at) };
     let account = AccountPage {
         realm: own(),
         csrf: own(),
@@ -73,10 +75,43 @@ fn pages_in(language: Language, text: &str) -> Vec<(&'static str, String)> {
         new_email: own(),
         erase: "/ui/account/erase".to_owned(),
         min: 8,
+        factors: Some(FactorsPart {
+            totp: true,
+            codes_left: Some(1),
+            passkeys: vec![thing()],
+            devices: vec![thing()],
+            new_totp: "/ui/account/totp".to_owned(),
+            new_passkey: "/ui/account/passkeys/new".to_owned(),
+        }),
         sessions: vec![session(true), session(false)],
         teams: vec![team.clone(), TeamItem { more: false, ..team }],
         notice: Some(own()),
         faults: vec![Fault { field: "phone".to_owned(), text: own() }],
+    };
+    let asking = || Asking { ceremony: own(), options: own() };
+    let factor = FactorPage {
+        realm: own(),
+        csrf: own(),
+        says: "page.factor",
+        action: "sign-in/factor",
+        code: true,
+        password: false,
+        asking: Some(asking()),
+        trust_days: 30,
+        back: "/ui/sign-in".to_owned(),
+        to: String::new(),
+        faults: vec![Fault { field: "code".to_owned(), text: own() }],
+    };
+    let totp = TotpPage {
+        realm: own(),
+        csrf: own(),
+        says: "page.totp",
+        action: "account/totp",
+        secret: own(),
+        uri: "otpauth://totp/x".to_owned(),
+        svg: own(),
+        back: "/ui/account".to_owned(),
+        faults: vec![],
     };
     let invitation = |offer| InvitationPage { realm: own(), account: own(), role: "admin", token: own(), csrf: own(), offer };
     let wrong = vec![Fault { field: "password".to_owned(), text: own() }];
@@ -93,12 +128,35 @@ fn pages_in(language: Language, text: &str) -> Vec<(&'static str, String)> {
         page(views, "code", &code),
         page(views, "code-unknown", &CodePage { email: None, sign_up: None, notice: None, faults: vec![], ..code.clone() }),
         page(views, "account", &account),
-        page(views, "account-plain", &AccountPage { notice: None, faults: vec![], teams: vec![], ..account.clone() }),
+        page(views, "account-plain", &AccountPage { factors: None, notice: None, faults: vec![], teams: vec![], ..account.clone() }),
         page(
             views,
             "erase",
             &ErasePage { realm: own(), csrf: own(), account: "/ui/account".to_owned(), faults: vec![Fault { field: "password".to_owned(), text: own() }] },
         ),
+        page(views, "factor", &factor),
+        page(
+            views,
+            "step-up",
+            &FactorPage { says: "page.step_up", password: true, code: false, asking: None, trust_days: 0, to: own(), faults: vec![], ..factor.clone() },
+        ),
+        page(views, "step-up-again", &FactorPage { says: "page.step_up", code: false, asking: None, trust_days: 0, faults: vec![], ..factor.clone() }),
+        page(
+            views,
+            "passkey-sign-in",
+            &PasskeySignInPage { realm: own(), csrf: own(), asking: asking(), back: "/ui/sign-in".to_owned(), return_to: own(), faults: vec![] },
+        ),
+        page(
+            views,
+            "passkey-new",
+            &NewPasskeyPage { realm: own(), csrf: own(), asking: asking(), name: own(), back: "/ui/account".to_owned(), faults: vec![] },
+        ),
+        page(views, "totp", &totp),
+        page(views, "enrol", &TotpPage { says: "page.enrol", action: "sign-in/enrol", ..totp.clone() }),
+        page(views, "codes", &CodesPage { realm: own(), codes: vec!["abcd-efgh-ijkl-mnop".to_owned()], link: link().unwrap() }),
+        page(views, "magic-link", &PressPage { realm: own(), csrf: own(), token: own(), says: "page.magic_link", action: "magic-link" }),
+        page(views, "not-me", &PressPage { realm: own(), csrf: own(), token: own(), says: "page.not_me", action: "not-me" }),
+        page(views, "ask-link", &AskLinkPage { realm: own(), csrf: own(), email: own(), back: "/ui/sign-in".to_owned(), faults: vec![] }),
         page(views, "sign-out", &SignOutPage { realm: own(), csrf: own(), account: "/ui/account".to_owned() }),
         page(views, "verify", &VerifyEmailPage { realm: own(), token: own(), csrf: own() }),
         page(views, "verify-failed", &VerifyEmailFailedPage { realm: own(), csrf: own(), email: own(), errors: errors.clone() }),
@@ -128,6 +186,10 @@ fn every_page_is_a_whole_document_without_outside_assets() {
         assert!(html.starts_with("<!doctype html>\n<html lang=\"en\">") && html.trim_end().ends_with("</html>"), "{name}: {html}");
         assert_eq!(html.matches("<h1>").count(), 1, "{name}: {html}");
         assert_eq!(html.matches("<main>").count(), 1, "{name}");
+        // What asks for a passkey loads the one script, and a picture may stand in the page itself.
+        let own_script = html.matches("<script src=\"&#x2f;ui&#x2f;passkey.js?v=").count();
+        assert_eq!(own_script, usize::from(["factor", "passkey-sign-in", "passkey-new"].contains(&name)), "{name}");
+        let html = html.replace("<script src=\"&#x2f;ui", "").replace("src=\"data:image&#x2f;svg+xml;base64,", "");
         for foreign in ["<script", "<style", "style=", "src=\"", "@import", " onclick=", " onload=", " onsubmit="] {
             assert!(!html.contains(foreign), "{name}: {foreign}");
         }
@@ -205,7 +267,9 @@ fn what_people_typed_is_harmless_on_every_page() {
 #[test]
 fn faults_are_announced_and_tied_to_their_field() {
     for (name, html) in pages("Acme") {
-        let alerts = usize::from(["verify-failed", "reset", "forgot", "setup", "sign-in", "sign-up", "code", "account", "erase", "invitation"].contains(&name));
+        let alerts = usize::from(
+            ["verify-failed", "reset", "forgot", "setup", "sign-in", "sign-up", "code", "account", "erase", "invitation", "factor"].contains(&name),
+        );
         assert_eq!(html.matches("role=\"alert\"").count(), alerts, "{name}");
         assert_eq!(html.contains("<title>Error: "), alerts == 1, "{name}");
         assert_eq!(html.contains("aria-invalid=\"true\""), alerts == 1 && name != "setup", "{name}");
@@ -250,12 +314,28 @@ fn forms_post_what_their_handlers_take() {
                 "csrf",
                 "currentPassword",
                 "newPassword",
+                // Remove the app, remove a key, new codes, trust a device no more.
+                "csrf",
+                "csrf",
+                "id",
+                "csrf",
+                "csrf",
+                "id",
                 "csrf",
                 "id",
                 "csrf",
                 "csrf",
             ],
         ),
+        ("factor", "/ui/sign-in/factor", &["csrf", "ceremony", "credential", "trust", "csrf", "code", "trust"]),
+        ("step-up", "/ui/step-up", &["csrf", "to", "password"]),
+        ("passkey-sign-in", "/ui/sign-in/passkey", &["csrf", "to", "ceremony", "credential"]),
+        ("passkey-new", "/ui/account/passkeys", &["csrf", "ceremony", "credential", "name"]),
+        ("totp", "/ui/account/totp", &["csrf", "code"]),
+        ("enrol", "/ui/sign-in/enrol", &["csrf", "code"]),
+        ("magic-link", "/ui/magic-link", &["csrf", "token"]),
+        ("not-me", "/ui/not-me", &["csrf", "token"]),
+        ("ask-link", "/ui/sign-in/link", &["csrf", "email"]),
     ];
     let pages = pages("Acme");
     for (name, action, fields) in forms {

@@ -2,11 +2,13 @@
 //! test moves, entropy that repeats, cheap password hashes, and jobs that run when the test says so.
 
 pub mod at_once;
+pub mod authenticator;
 pub mod books;
 pub mod breaking;
 pub mod browser;
 pub mod client;
 pub mod database;
+pub mod factors;
 pub mod keys;
 pub mod members;
 pub(crate) mod people;
