@@ -11,10 +11,18 @@ use poem_openapi::{
     registry::{MetaSecurityScheme, Registry},
 };
 
-use super::{client, dialect::Dialect, failure::Failure};
+use super::{client, failure::Failure};
 use crate::{
     app::App,
-    domain::{Error, Result, held_token::TokenKind, id::AccountId, limit::Rule, realm::Realm, request_id::RequestId, scope},
+    domain::{
+        Error, Result,
+        held_token::TokenKind,
+        id::AccountId,
+        limit::Rule,
+        realm::{Family, Realm},
+        request_id::RequestId,
+        scope,
+    },
     service::{self, Client, Ctx, Principal, SignedIn, credentials, limits, realms},
 };
 
@@ -82,8 +90,11 @@ fn origin(req: &Request) -> Result<Origin<'_>> {
 }
 
 /// What the edge attached to the request.
+/// What the edge noted of a request: its id, its meter, and the dialect that its realm must serve.
+type Noted = (RequestId, limits::Meter, Option<Family>);
+
 fn traits(req: &Request) -> (RequestId, limits::Meter) {
-    req.data::<(RequestId, limits::Meter)>().cloned().unwrap_or_default()
+    req.data::<Noted>().map(|(id, meter, _)| (*id, meter.clone())).unwrap_or_default()
 }
 
 /// The host that the client asked for, without its port, in lower case.
@@ -98,7 +109,7 @@ fn host(req: &Request) -> Option<String> {
 
 /// A dialect that is switched off in a realm answers as if it were not there.
 fn served(req: &Request, realm: &Realm) -> Result<()> {
-    let family = Dialect::family(req.original_uri().path());
+    let family = req.data::<Noted>().and_then(|(_, _, family)| *family);
     if family.is_none_or(|family| realm.serves(family)) { Ok(()) } else { Err(Error::NotFound) }
 }
 

@@ -63,7 +63,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let meter = Meter::default();
         let parent = traceparent::parent(req.headers());
         let language = super::client::language(req.headers()).unwrap_or_default();
-        req.set_data((id, meter.clone()));
+        req.set_data((id, meter.clone(), Dialect::family(uri.path())));
         req.set_data(Arc::clone(&self.app));
         let read = match awaited_body(&req) {
             Ok(None) => Ok(()),
