@@ -116,7 +116,7 @@ async fn second_factors(server: &Server, secrets: &mut Secrets, tokens: &Tokens,
     secrets.codes.push(second.clone());
     let entered = secrets.keep(&post("/auth/mfa/verify", "", answer("totp", &second), 200).await);
     post("/auth/step-up", &entered.access, json!({ "method": "recovery_code", "code": recovery[0] }), 200).await;
-    assert_eq!(server.status(&format!("/ui/sign-in/factor?token={token}"), "").await, 303);
+    assert_eq!(server.status(&format!("/ui/sign-in/factor?token={token}"), "").await, 200);
     let gone = server.http.delete(format!("{}/api/v1/me/mfa/totp", server.url)).bearer_auth(&entered.access).send().await.unwrap();
     assert_eq!(gone.status(), 204);
 }
@@ -262,7 +262,7 @@ async fn no_secret_stands_in_log_or_database() {
     // The search finds what is there: the log has its lines and the database its addresses.
     assert!(count(&log, "\"level\":\"DEBUG\"") > 0 && count(&log, "request_id") > 10);
     assert!(count(&files, EMAIL) > 0 && count(&files, "$argon2id$") > 0);
-    assert!(secrets.tokens.len() > 10 && secrets.mailed.len() == 11);
+    assert!(secrets.tokens.len() > 10 && secrets.mailed.len() > 10, "{} and {}", secrets.tokens.len(), secrets.mailed.len());
 
     let tokens = secrets.tokens.iter().chain(&secrets.mailed).map(String::as_str);
     for secret in [FIRST, SECOND, THIRD, WRONG, SHORT].into_iter().chain(tokens) {

@@ -138,6 +138,8 @@ impl FactorsApi {
     }
 
     /// Trust a device no more
+    ///
+    /// From the next sign-in on the person is asked for their second factor there again.
     #[oai(path = "/trusted-devices/:id", method = "delete", operation_id = "distrust_device")]
     async fn distrust(
         &self,

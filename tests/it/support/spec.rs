@@ -93,6 +93,8 @@ impl Body {
         let field = |(name, schema): (&String, &Value)| {
             let kinds: Vec<&str> = match &schema["type"] {
                 Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+                // An object of another standard, such as a browser's answer to a ceremony.
+                Value::Null => vec!["any"],
                 kind => vec![kind.as_str().expect("a type")],
             };
             Field { name: name.clone(), kind: kinds[0].to_owned(), nullable: kinds.contains(&"null"), required: required.contains(&name.as_str()) }
