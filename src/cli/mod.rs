@@ -260,7 +260,7 @@ fn openapi(folder: Option<&std::path::Path>) -> Result<()> {
     Ok(())
 }
 
-/// Names in order, whatever serde_json was built with, so that what programs read does not change with a dependency.
+/// Names in order, whatever `serde_json` was built with, so that what programs read does not change with a dependency.
 fn print_json(value: &Value) {
     let mut value = value.clone();
     value.sort_all_objects();

@@ -78,6 +78,7 @@ pub(super) fn with_cookie(begun: Begun) -> LoggedInOnPages {
 }
 
 /// What becomes of somebody who has proved who they are.
+#[expect(clippy::large_enum_variant, reason = "there is one a sign-in, on its way out of a transaction")]
 pub(super) enum Admission {
     /// They are in.
     In(Begun),
