@@ -101,7 +101,10 @@ mod tests {
             assert_eq!(step_of(b"12345678901234567890", code, seconds).unwrap(), Some(step));
             // 30 s off is one step, 60 s may be two.
             for (off, good) in [(-30, true), (30, true), (-90, false), (90, false), (60, false), (-60, false)] {
-                let found = step_of(b"12345678901234567890", code, (seconds + off).max(0)).unwrap();
+                if seconds + off < 0 {
+                    continue;
+                }
+                let found = step_of(b"12345678901234567890", code, seconds + off).unwrap();
                 assert_eq!(found, good.then_some(step), "{code} at {seconds} {off:+}");
             }
         }

@@ -199,7 +199,7 @@ mod tests {
                 assert_eq!(mail.text.lines().count(), english.text.lines().count(), "{}", mail.text);
                 assert_eq!(mail.html.matches('<').count(), english.html.matches('<').count(), "{}", message.folder());
                 assert_eq!(mail.subject == english.subject, language == Language::English, "{}", mail.subject);
-                for line in english.text.lines().filter(|line| line.split(' ').count() > 4) {
+                for line in english.text.lines().filter(|line| line.split(' ').filter(|word| word.chars().all(char::is_alphabetic)).count() > 3) {
                     assert_eq!(mail.text.contains(line), language == Language::English, "{line}");
                 }
             }

@@ -65,9 +65,9 @@ async function aPersonWithoutScripts({ browser, base }) {
 
   const other = await api(base, '/auth/login', { email, password: PASSWORD });
   await opened.reload();
-  equal(await opened.locator('.sessions li').count(), 2, 'two sessions');
-  await opened.locator('.sessions li').filter({ hasNotText: 'This browser' }).getByRole('button').click();
-  equal(await opened.locator('.sessions li').count(), 1, 'one session');
+  equal(await opened.locator('[aria-labelledby=sessions-title] li').count(), 2, 'two sessions');
+  await opened.locator('[aria-labelledby=sessions-title] li').filter({ hasNotText: 'This browser' }).getByRole('button').click();
+  equal(await opened.locator('[aria-labelledby=sessions-title] li').count(), 1, 'one session');
   const me = await fetch(`${base}/api/v1/me`, { headers: { authorization: `Bearer ${other.json.tokens.accessToken}` } });
   equal(me.status, 401, 'the ended session');
 
