@@ -138,9 +138,23 @@ fn pages_in(language: Language, text: &str) -> Vec<(&'static str, String)> {
         page(
             views,
             "step-up",
-            &FactorPage { says: "page.step_up", password: true, code: false, asking: None, trust_days: 0, to: own(), faults: vec![], ..factor.clone() },
+            &FactorPage {
+                says: "page.step_up",
+                action: "step-up",
+                password: true,
+                code: false,
+                asking: None,
+                trust_days: 0,
+                to: own(),
+                faults: vec![],
+                ..factor.clone()
+            },
         ),
-        page(views, "step-up-again", &FactorPage { says: "page.step_up", code: false, asking: None, trust_days: 0, faults: vec![], ..factor.clone() }),
+        page(
+            views,
+            "step-up-again",
+            &FactorPage { says: "page.step_up", action: "step-up", code: false, asking: None, trust_days: 0, faults: vec![], ..factor.clone() },
+        ),
         page(
             views,
             "passkey-sign-in",
