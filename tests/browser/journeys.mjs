@@ -375,7 +375,7 @@ async function aSecondStepWithoutScripts({ browser, base }) {
   await send(page, 'Sign out');
   await signIn(page, base, email, PASSWORD);
   equal(await heading(page), 'Your account', 'a trusted browser is not asked');
-  await send(page, 'Ask again');
+  await page.getByRole('button', { name: /^Ask again/ }).click();
   await send(page, 'Sign out');
   await signIn(page, base, email, PASSWORD);
   equal(await heading(page), 'One more step', 'asked again');
