@@ -110,6 +110,8 @@ fn common(document: &str) -> Value {
         for (name, schema) in schemas {
             if requests.contains(name)
                 && let Some(schema) = schema.as_object_mut()
+                // One without named fields is another standard's object, whose fields are for it to name.
+                && schema.contains_key("properties")
             {
                 schema.insert("additionalProperties".to_owned(), false.into());
             }
