@@ -176,8 +176,9 @@ mod tests {
       "components":{"schemas":{
         "In":{"type":"object","properties":{"n":{"type":"integer","format":"uint64","maximum":150.0,"exclusiveMaximum":true},
                                            "s":{"type":"string","nullable":true},
+                                           "o":{"$ref":"#/components/schemas/Open"},
                                            "r":{"allOf":[{"$ref":"#/components/schemas/Out"},{"description":"d"}]}}},
-        "Out":{"type":"object"},"Reply":{"type":"object"}}}}"##;
+        "Out":{"type":"object","properties":{"o":{"type":"string"}}},"Open":{"type":"object"},"Reply":{"type":"object"}}}}"##;
 
     #[test]
     fn the_newer_form_has_no_leftovers_of_the_older() {
@@ -189,6 +190,7 @@ mod tests {
         assert_eq!(fields["r"], json!({"$ref": "#/components/schemas/Out", "description": "d"}));
         assert_eq!(spec["components"]["schemas"]["In"]["additionalProperties"], false);
         assert_eq!(spec["components"]["schemas"]["Out"]["additionalProperties"], false, "a request refers to it");
+        assert_eq!(spec["components"]["schemas"]["Open"].get("additionalProperties"), None, "another standard's");
         assert_eq!(spec["components"]["schemas"]["Reply"].get("additionalProperties"), None);
         assert_eq!(spec["paths"]["/api/a"]["post"]["security"], json!([]));
         assert_eq!(spec["paths"]["/api/a"]["post"].get("deprecated"), None);
